@@ -1,0 +1,38 @@
+# `make app` and `make test` set up everything they need in $(VENV), once.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: app test lint format notebooks clean
+
+app: $(VENV)/app.done
+	$(BIN)/voila app.ipynb
+
+test: $(VENV)/dev.done
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/dev.done
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# the full training: hours on a CPU; goes on where it was stopped
+notebooks: $(VENV)/dev.done
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace cnn_from_scratch.ipynb
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace transfer_learning.ipynb
+
+$(VENV)/app.done: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --python $(BIN)/python -r requirements.txt
+	touch $@
+
+$(VENV)/dev.done: requirements-dev.txt $(VENV)/app.done
+	$(BIN)/uv pip install --python $(BIN)/python -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs evaluation
