@@ -1,0 +1,383 @@
+"""Pictures: where they come from, how they are split, cached and batched.
+
+The layout is ``ROOT/{train,test}/CLASS/*.jpg``, with any number of classes. Validation pictures are
+split off ``train/``; ``test/`` is served as it stands and no statistic is ever taken from it.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm.auto import tqdm
+
+from src.download import SUFFIXES, URL, DataError, download_data_set
+from src.transforms import EvalTransform, Preprocess, TrainTransform
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Decoded pictures are kept with this short side in pixels: enough for any training size used here.
+CACHED_SIDE = 256
+
+
+def find_data_set(root: str | Path | None = None, *, download: bool = True) -> Path:
+    """Return the folder that holds ``train/`` and ``test/``.
+
+    Looked for in this order: ``root``, ``$LANDMARK_IMAGES``, ``landmark_images/`` in the working
+    folder; what is named but not there is an error, never passed over. If none is there the Udacity
+    set is downloaded into ``landmark_images/``.
+
+    Raises:
+        DataError: the folder named is no data set, or the download failed.
+    """
+    named = root or os.environ.get("LANDMARK_IMAGES")
+    folder = Path(named or "landmark_images")
+    if all((folder / part).is_dir() for part in ("train", "test")):
+        return folder
+    if named or not download:
+        raise DataError(
+            f"{folder} holds no data set: it needs the folders train/ and test/ with one folder of "
+            f"pictures for each class; unpack {URL} there or set LANDMARK_IMAGES."
+        )
+    return download_data_set(folder)
+
+
+def list_pictures(folder: str | Path) -> tuple[list[Path], list[int], list[str]]:
+    """List the pictures of an ``ImageFolder``-shaped folder.
+
+    Returns:
+        paths (sorted by class, then name), labels (indices into the classes), class names (sorted).
+
+    Raises:
+        DataError: no class folders, or a class folder without pictures.
+    """
+    folder = Path(folder)
+    classes = sorted(p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+    if not classes:
+        raise DataError(f"{folder} has no class folders: put one folder of pictures per class there.")
+    paths, labels = [], []
+    for label, class_folder in enumerate(classes):
+        found = sorted(p for p in class_folder.iterdir() if p.suffix.lower() in SUFFIXES)
+        if not found:
+            raise DataError(f"{class_folder} has no pictures: add some or remove the folder.")
+        paths += found
+        labels += [label] * len(found)
+    return paths, labels, [c.name for c in classes]
+
+
+def stratified_split(labels: Sequence[int], fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Split positions into (training, validation), the same share of every class, seeded.
+
+    Every class keeps at least one picture on both sides; a class with a single picture stays in
+    training. The generator is the split's own: the same arguments always give the same split.
+    """
+    generator = np.random.default_rng(seed)
+    labels = np.asarray(labels)
+    train, valid = [], []
+    for label in np.unique(labels):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        valid += members[:count].tolist()
+        train += members[count:].tolist()
+    return sorted(train), sorted(valid)
+
+
+def take_of_every_class(labels: Sequence[int], limit: int) -> list[int]:
+    """Positions of about ``limit`` pictures, spread evenly over the classes, at least one of each."""
+    labels = np.asarray(labels)
+    each = max(1, limit // len(np.unique(labels)))
+    return sorted(i for c in np.unique(labels) for i in np.flatnonzero(labels == c)[:each].tolist())
+
+
+def fingerprint(paths: Sequence[Path]) -> str:
+    """A name for exactly these pictures: BLAKE2 over class, file name and content of each."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in paths:
+        content = path.read_bytes()
+        name = f"{path.parent.name}/{path.name}"
+        digest.update(f"{name}\0{len(content)}\0".encode(errors="surrogateescape"))
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def read_picture(path: Path, side: int | None = None) -> np.ndarray:
+    """Decode a picture upright to uint8 ``(H, W, 3)``, shrunk so that its short side is ``side``.
+
+    Raises:
+        DataError: the file is no readable picture.
+    """
+    try:
+        with Image.open(path) as picture:
+            if side:
+                picture.draft("RGB", (side, side))  # JPEG: decode at reduced scale
+            picture = ImageOps.exif_transpose(picture).convert("RGB")
+            if side and min(picture.size) > side:
+                scale = side / min(picture.size)
+                picture = picture.resize(
+                    (round(picture.width * scale), round(picture.height * scale)),
+                    Image.Resampling.BILINEAR,
+                )
+            return np.asarray(picture)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} cannot be read as a picture ({error}): replace or remove it.") from error
+
+
+class DecodedPictures:
+    """Pictures decoded once into a uint8 file that every worker and later run maps into memory.
+
+    The file is named by the pictures' fingerprint, so other pictures never read it.
+    """
+
+    def __init__(self, paths: Sequence[Path], folder: Path, side: int = CACHED_SIDE) -> None:
+        self.file = folder / f"{fingerprint(paths)}-{side}.u8"
+        index = self.file.with_suffix(".npy")  # written last: it says that the file is whole
+        if not index.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._decode(paths, side, index)
+        self.index = np.load(index)  # (N, 3): offset, height, width
+        self._map: np.ndarray | None = None
+
+    def _decode(self, paths: Sequence[Path], side: int, index: Path) -> None:
+        rows, offset = [], 0
+        part, index_part = (f.with_name(f"{f.name}.{os.getpid()}") for f in (self.file, index))
+        try:
+            with ThreadPoolExecutor(os.cpu_count()) as pool, open(part, "wb") as out:
+                pictures = pool.map(lambda path: read_picture(path, side), paths)
+                for picture in tqdm(pictures, "decoding pictures once", len(paths), unit="picture"):
+                    out.write(picture.tobytes())
+                    rows.append((offset, *picture.shape[:2]))
+                    offset += picture.size
+            with open(index_part, "wb") as out:
+                np.save(out, np.asarray(rows, dtype=np.int64))
+            os.replace(part, self.file)
+            os.replace(index_part, index)
+        finally:
+            for leftover in (part, index_part):
+                leftover.unlink(missing_ok=True)
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_map": None}  # a worker maps the file itself
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        if self._map is None:
+            self._map = np.memmap(self.file, dtype=np.uint8, mode="r")
+        offset, height, width = self.index[position]
+        return self._map[offset : offset + height * width * 3].reshape(height, width, 3)
+
+
+class PictureDataset(Dataset):
+    """Labelled pictures. Item ``epoch * len(self) + i`` is picture ``i`` as epoch ``epoch`` sees it.
+
+    Its random numbers depend on nothing but the seed and that position, so a run is the same with
+    any number of workers, and a resumed run is the same as one that never stopped.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        labels: Sequence[int],
+        class_names: Sequence[str],
+        transform,
+        *,
+        seed: int = 0,
+        cache: Path | None = None,
+    ) -> None:
+        self.paths, self.labels, self.class_names = list(paths), list(labels), list(class_names)
+        self.transform, self.seed = transform, seed
+        self.decoded = DecodedPictures(self.paths, cache) if cache else None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def picture(self, position: int) -> Tensor:
+        """The picture before the transform, uint8 ``(3, H, W)``."""
+        array = self.decoded[position] if self.decoded else read_picture(self.paths[position])
+        return torch.from_numpy(np.array(array)).permute(2, 0, 1)
+
+    def __getitem__(self, item: int) -> tuple[Tensor, int]:
+        epoch, position = divmod(item, len(self))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(hash((self.seed, item)) % 2**63)
+            return self.transform(self.picture(position), epoch), self.labels[position]
+
+
+class EpochSampler(Sampler[int]):
+    """Every picture once an epoch, in an order that follows from the seed and ``epoch`` alone."""
+
+    def __init__(self, length: int, seed: int) -> None:
+        self.length, self.seed, self.epoch = length, seed, 0
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+        return iter((self.epoch * self.length + order).tolist())
+
+
+def channel_statistics(paths: Sequence[Path], cache: Path) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each channel, in [0, 1], over all pixels of these pictures.
+
+    Streamed picture by picture; remembered in ``cache`` under the pictures' fingerprint.
+    """
+    file = cache / f"{fingerprint(paths)}-statistics.json"
+    if file.exists():
+        known = json.loads(file.read_text())
+        return known["mean"], known["std"]
+    decoded = DecodedPictures(paths, cache)
+    counts = np.zeros((3, 256), dtype=np.int64)  # a histogram a channel: exact for any number of pixels
+    for position in range(len(paths)):
+        for channel in range(3):
+            counts[channel] += np.bincount(decoded[position][..., channel].ravel(), minlength=256)
+    values, weights = np.arange(256) / 255, counts / counts.sum(1, keepdims=True)
+    mean = weights @ values
+    std = np.sqrt(weights @ values**2 - mean**2)
+    result = {"mean": mean.tolist(), "std": std.tolist()}
+    part = file.with_name(f"{file.name}.{os.getpid()}")
+    part.write_text(json.dumps(result))
+    os.replace(part, file)
+    return result["mean"], result["std"]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The three loaders and what is known of the data behind them."""
+
+    train: DataLoader
+    valid: DataLoader
+    test: DataLoader
+    class_names: list[str]
+    mean: list[float]
+    std: list[float]
+    size: int
+    split_seed: int
+    fingerprint: str
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The evaluation transform as a module, for the export."""
+        return Preprocess(self.size, self.mean, self.std)
+
+    @property
+    def train_plain(self) -> DataLoader:
+        """The training pictures in their order, seen as in evaluation."""
+        dataset = copy.copy(self.train.dataset)
+        dataset.transform = EvalTransform(self.size, self.mean, self.std)
+        return DataLoader(dataset, self.train.batch_size, num_workers=self.valid.num_workers)
+
+
+def default_cache() -> Path:
+    """Where decoded pictures and statistics are kept: ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "landmark-tagger"
+
+
+def load_pictures(
+    root: str | Path,
+    *,
+    sizes: Sequence[int] = (128,),
+    eval_size: int | None = None,
+    epochs: int = 1,
+    batch_size: int = 32,
+    valid_fraction: float = 0.15,
+    split_seed: int = 0,
+    seed: int = 0,
+    strong: bool = True,
+    zoom: float = 0.35,
+    normalise: tuple[Sequence[float], Sequence[float]] | None = None,
+    limit: int | None = None,
+    workers: int = 2,
+    cache: Path | None = None,
+) -> Pictures:
+    """Build the training, validation and test loaders of a data set.
+
+    Args:
+        root: folder with ``train/`` and ``test/``.
+        sizes, epochs, strong, zoom: see `TrainTransform`.
+        eval_size: side of the pictures in evaluation, pixels; the last of ``sizes`` if not given.
+        batch_size: pictures a batch; the last one of an epoch may be shorter.
+        normalise: mean and standard deviation to use (those of pretrained weights), else measured on
+            the training pictures.
+        limit: take about so many training pictures, and as many of the others in proportion.
+        workers: processes that load and augment training pictures.
+        cache: folder for decoded pictures and statistics; `default_cache` if not given.
+
+    Raises:
+        DataError: something is wrong with the data set; the message names the file and the remedy.
+    """
+    root, cache = Path(root), cache or default_cache()
+    paths, labels, class_names = list_pictures(root / "train")
+    test_paths, test_labels, test_classes = list_pictures(root / "test")
+    if test_classes != class_names:
+        differ = ", ".join(sorted(set(test_classes) ^ set(class_names))[:5])
+        raise DataError(f"{root}: train/ and test/ have different classes ({differ}): make them alike.")
+    train, valid = stratified_split(labels, valid_fraction, split_seed)
+    test = list(range(len(test_paths)))
+    if limit:
+        share = limit / len(train)
+        train = [train[i] for i in take_of_every_class([labels[j] for j in train], limit)]
+        valid = [valid[i] for i in take_of_every_class([labels[j] for j in valid], int(share * len(valid)))]
+        test = take_of_every_class(test_labels, int(share * len(test)))
+    train_paths = [paths[i] for i in train]
+    mean, std = normalise or channel_statistics(train_paths, cache)
+    size = eval_size or sizes[-1]
+    evaluated = EvalTransform(size, mean, std)
+    augmented = TrainTransform(sizes, mean, std, epochs=epochs, strong=strong, zoom=zoom)
+
+    def dataset(paths, labels, chosen, transform, cache):
+        paths, labels = [paths[i] for i in chosen], [labels[i] for i in chosen]
+        return PictureDataset(paths, labels, class_names, transform, seed=seed, cache=cache)
+
+    def loader(dataset, sampler=None, workers=workers):
+        return DataLoader(
+            dataset,
+            batch_size,
+            sampler=sampler,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    train_set = dataset(paths, labels, train, augmented, cache)
+    return Pictures(
+        train=loader(train_set, EpochSampler(len(train_set), seed)),
+        valid=loader(dataset(paths, labels, valid, evaluated, cache), workers=min(1, workers)),
+        test=loader(dataset(test_paths, test_labels, test, evaluated, None), workers=min(1, workers)),
+        class_names=class_names,
+        mean=list(mean),
+        std=list(std),
+        size=size,
+        split_seed=split_seed,
+        fingerprint=fingerprint(train_paths),
+    )
+
+
+def show_batch(x: Tensor, titles: Sequence[str], mean: Sequence[float], std: Sequence[float]) -> Figure:
+    """Draw up to 12 pictures of a normalised batch ``(N, 3, H, W)`` in their real colours."""
+    import matplotlib.pyplot as plt
+
+    shape = (1, 3, 1, 1)
+    colours = x * torch.tensor(std).view(shape) + torch.tensor(mean).view(shape)
+    pictures = (colours.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    columns = min(6, len(pictures))
+    rows = min(2, -(-len(pictures) // columns))
+    figure, axes = plt.subplots(rows, columns, figsize=(2 * columns, 2.25 * rows), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, picture, title in zip(axes.flat, pictures, titles, strict=False):
+        axis.imshow(picture)
+        axis.set_title(title, fontsize=9)
+    figure.tight_layout()
+    return figure

@@ -1,0 +1,195 @@
+"""Finding, splitting, caching, transforming and serving pictures."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import make_data_set
+from PIL import Image
+
+from src.data import (
+    DataError,
+    DecodedPictures,
+    channel_statistics,
+    find_data_set,
+    fingerprint,
+    list_pictures,
+    load_pictures,
+    show_batch,
+    stratified_split,
+)
+from src.transforms import EvalTransform, TrainTransform
+
+HALF = [0.5] * 3
+
+
+def test_argument_comes_before_environment(data_set, tmp_path, monkeypatch):
+    monkeypatch.setenv("LANDMARK_IMAGES", str(tmp_path))
+    assert find_data_set(data_set) == data_set
+    with pytest.raises(DataError, match="train/ and test/"):
+        find_data_set()  # named but no data set: never silently something else
+    monkeypatch.setenv("LANDMARK_IMAGES", str(data_set))
+    assert find_data_set() == data_set
+
+
+def test_data_set_beside_the_notebooks_is_found(data_set, tmp_path, monkeypatch):
+    monkeypatch.delenv("LANDMARK_IMAGES", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "landmark_images").symlink_to(data_set)
+    assert find_data_set(download=False).resolve() == data_set
+
+
+@pytest.mark.parametrize("fault", ["missing", "empty", "no pictures"])
+def test_faulty_folders_are_named(tmp_path, fault):
+    folder = tmp_path / "train"
+    if fault != "missing":
+        folder.mkdir()
+    if fault == "no pictures":
+        folder = folder / "00.Empty"
+        folder.mkdir()
+        (folder / "notes.txt").write_text("no picture")
+    with pytest.raises(DataError, match=str(folder)):
+        list_pictures(tmp_path / "train")
+
+
+def test_broken_picture_is_named(data_set, tmp_path):
+    broken = data_set / "train" / "01.Beta" / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8 this is no picture")
+    with pytest.raises(DataError, match=r"broken\.jpg.*remove"):
+        load_pictures(data_set, sizes=(32,), cache=tmp_path / "cache")
+    left = {file.suffix for file in (tmp_path / "cache").iterdir()}
+    assert left <= {".u8", ".npy", ".json"}  # nothing half-written stays
+
+
+def test_different_classes_in_train_and_test_are_an_error(data_set, tmp_path):
+    (data_set / "test" / "02.Gamma").rename(data_set / "test" / "02.Delta")
+    with pytest.raises(DataError, match=r"02\.Delta, 02\.Gamma"):
+        load_pictures(data_set, cache=tmp_path / "cache")
+
+
+def test_split_is_stratified_disjoint_and_always_the_same():
+    labels = [0] * 40 + [1] * 20 + [2] * 2 + [3]
+    train, valid = stratified_split(labels, 0.25, seed=3)
+    assert sorted(train + valid) == list(range(len(labels)))
+    assert np.bincount([labels[i] for i in valid], minlength=4).tolist() == [10, 5, 1, 0]
+    np.random.seed(1)  # noqa: NPY002 - the split must not depend on the global generator
+    assert stratified_split(labels, 0.25, seed=3) == (train, valid)
+    assert stratified_split(labels, 0.25, seed=4) != (train, valid)
+
+
+def test_three_sets_are_disjoint_and_test_is_the_test_folder(data_set, tmp_path):
+    pictures = load_pictures(data_set, sizes=(32,), workers=0, cache=tmp_path / "cache")
+    train, valid, test = (set(part.dataset.paths) for part in (pictures.train, pictures.valid, pictures.test))
+    assert not (train & valid or train & test or valid & test)
+    assert train | valid == set((data_set / "train").rglob("*.jpg"))
+    assert test == set((data_set / "test").rglob("*.jpg"))
+    served = sum(len(labels) for _, labels in pictures.test)
+    assert served == len(test)
+
+
+def test_each_epoch_serves_every_picture_once_in_a_new_order(data_set, tmp_path):
+    pictures = load_pictures(data_set, sizes=(32,), batch_size=5, workers=0, cache=tmp_path / "cache")
+    sampler, count = pictures.train.sampler, len(pictures.train.dataset)
+    orders = []
+    for epoch in range(2):
+        sampler.epoch = epoch
+        orders.append([item - epoch * count for item in sampler])
+        assert sorted(orders[-1]) == list(range(count))
+    assert orders[0] != orders[1]
+
+
+def test_batches_do_not_depend_on_workers_or_on_what_ran_before(data_set, tmp_path):
+    def first_batches(workers):
+        pictures = load_pictures(
+            data_set, sizes=(32,), batch_size=8, workers=workers, cache=tmp_path / "cache", seed=5
+        )
+        pictures.train.sampler.epoch = 2
+        return [x for x, _ in pictures.train]
+
+    torch.manual_seed(1)
+    alone = first_batches(0)
+    torch.rand(17)
+    for a, b in zip(alone, first_batches(2), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_limit_takes_every_class(data_set, tmp_path):
+    pictures = load_pictures(data_set, sizes=(32,), limit=6, workers=0, cache=tmp_path / "cache")
+    for part in (pictures.train, pictures.valid, pictures.test):
+        assert set(part.dataset.labels) == {0, 1, 2}
+    assert len(pictures.train.dataset) == 6
+
+
+def test_statistics_are_those_of_the_training_pictures_alone(data_set, tmp_path):
+    paths, *_ = list_pictures(data_set / "train")
+    mean, std = channel_statistics(paths, tmp_path / "cache")
+    pixels = np.concatenate([np.asarray(Image.open(p)).reshape(-1, 3) for p in paths]) / 255
+    assert mean == pytest.approx(pixels.mean(0).tolist())
+    assert std == pytest.approx(pixels.std(0).tolist())
+    before = load_pictures(data_set, sizes=(32,), cache=tmp_path / "cache")
+    for path in (data_set / "test").rglob("*.jpg"):
+        Image.new("RGB", (60, 40), "white").save(path)
+    after = load_pictures(data_set, sizes=(32,), cache=tmp_path / "cache")
+    assert (before.mean, before.std) == (after.mean, after.std)
+
+
+def test_other_data_never_reads_the_cache(tmp_path):
+    cache = tmp_path / "cache"
+    one, two = make_data_set(tmp_path / "one", seed=1), make_data_set(tmp_path / "two", seed=2)
+    paths = [list_pictures(root / "train")[0] for root in (one, two)]
+    assert fingerprint(paths[0]) != fingerprint(paths[1])
+    for chosen in paths:
+        decoded = DecodedPictures(chosen, cache)
+        again = DecodedPictures(chosen, cache)
+        for position, path in enumerate(chosen):
+            truth = np.asarray(Image.open(path))
+            assert np.array_equal(decoded[position], truth)
+            assert np.array_equal(again[position], truth)
+
+
+def test_large_pictures_are_cached_small_and_upright(tmp_path):
+    path = tmp_path / "c" / "turned.jpg"
+    path.parent.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: 600 × 400 pixels are shown as 400 × 600
+    Image.new("RGB", (600, 400), "teal").save(path, exif=exif)
+    assert DecodedPictures([path], tmp_path / "cache", side=128)[0].shape == (192, 128, 3)
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (60, 40), (32, 32), (700, 300), (33, 500)])
+def test_evaluation_sees_the_middle_of_the_picture(shape):
+    picture = torch.randint(0, 256, (3, *shape), dtype=torch.uint8)
+    transform = EvalTransform(32, HALF, HALF)
+    seen = transform(picture)
+    assert seen.shape == (3, 32, 32)
+    assert torch.equal(seen, transform(picture))
+    height, width = shape
+    scale = 32 / min(shape)
+    resized = F.interpolate(
+        picture[None] / 255, (round(height * scale), round(width * scale)), mode="bilinear", antialias=True
+    )
+    top, left = (resized.shape[2] - 32) // 2, (resized.shape[3] - 32) // 2
+    expected = (resized[0, :, top : top + 32, left : left + 32] - 0.5) / 0.5
+    assert torch.allclose(seen, expected, atol=1e-5)
+
+
+def test_shrinking_averages_instead_of_skipping_pixels():
+    stripes = torch.zeros(3, 320, 320, dtype=torch.uint8)
+    stripes[:, :, ::2] = 255
+    seen = EvalTransform(32, [0.0] * 3, [1.0] * 3)(stripes)
+    assert (seen[:, :, 2:-2] - 0.5).abs().max() < 0.05
+
+
+def test_training_sizes_grow_with_the_epochs():
+    transform = TrainTransform((32, 48, 64), HALF, HALF, epochs=6)
+    picture = torch.randint(0, 256, (3, 80, 100), dtype=torch.uint8)
+    assert [transform(picture, epoch).shape[-1] for epoch in range(7)] == [32, 32, 48, 48, 64, 64, 64]
+
+
+def test_shown_batch_has_its_real_colours():
+    picture = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)
+    x = EvalTransform(32, [0.4, 0.5, 0.6], [0.2, 0.3, 0.4])(picture)[None]
+    figure = show_batch(x, ["Taj Mahal"], [0.4, 0.5, 0.6], [0.2, 0.3, 0.4])
+    shown = figure.axes[0].images[0].get_array()
+    assert np.array_equal(shown, picture.permute(1, 2, 0).numpy())
+    assert figure.axes[0].get_title() == "Taj Mahal"
