@@ -1,0 +1,69 @@
+"""The network from scratch."""
+
+import pytest
+import torch
+
+from src.model import LandmarkNet, NetSettings
+
+SMALL = NetSettings(widths=(8, 16), depths=(1, 2))
+
+
+@pytest.mark.parametrize("size", [(32, 32), (96, 64), (33, 77)])
+def test_any_picture_size_gives_logits(size):
+    net = LandmarkNet(7, SMALL).eval()
+    assert net(torch.rand(2, 3, *size)).shape == (2, 7)
+    assert net.features(torch.rand(2, 3, *size)).shape == (2, 16)
+
+
+def test_every_parameter_gets_a_gradient():
+    net = LandmarkNet(5, NetSettings(widths=(8, 16), depths=(1, 2), drop_path=0.0))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.01)  # blocks begin as their shortcut, where some gradients are zero
+    net(torch.rand(4, 3, 48, 48)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.parameters())
+
+
+def test_loss_falls_on_one_batch():
+    torch.manual_seed(0)
+    net = LandmarkNet(3, NetSettings(widths=(8, 16), depths=(1, 1), dropout=0.0, drop_path=0.0))
+    x, y = torch.rand(12, 3, 32, 32), torch.arange(12) % 3
+    optimizer = torch.optim.Adam(net.parameters(), 1e-2)
+    losses = []
+    for _ in range(40):
+        loss = torch.nn.functional.cross_entropy(net(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.1 < losses[0]
+
+
+def test_stochastic_depth_and_dropout_only_in_training():
+    net = LandmarkNet(5, NetSettings(widths=(8, 16), depths=(2, 2), drop_path=0.5))
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(module.weight)
+    x = torch.rand(4, 3, 32, 32)
+    assert not torch.equal(net(x), net(x))
+    net.eval()
+    assert torch.equal(net(x), net(x))
+
+
+@pytest.mark.parametrize("wrong", [{"widths": (8,)}, {"widths": (), "depths": ()}, {"dropout": 1.0}])
+def test_impossible_settings_are_errors(wrong):
+    with pytest.raises(ValueError, match="must be"):
+        NetSettings(**wrong)
+
+
+def test_committed_size_fits_a_cpu():
+    assert sum(p.numel() for p in LandmarkNet(50).parameters()) < 7e6  # under 30 MB as float32
+
+
+def test_summary_counts_every_parameter():
+    net = LandmarkNet(7, SMALL)
+    rows = net.summary(64)
+    assert sum(row["parameters"] for row in rows) == sum(p.numel() for p in net.parameters())
+    assert rows[0]["output"] == (8, 32, 32)
+    assert rows[-1]["output"] == (7,)
+    assert net.training
