@@ -1,0 +1,185 @@
+"""Loss, optimizers, learning-rate schedules and the search for a learning rate."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn, optim
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("cosine", "onecycle", "plateau", "constant")
+
+
+def get_loss(label_smoothing: float = 0.0) -> nn.Module:
+    """Cross entropy of logits ``(N, classes)`` against labels or class probabilities, averaged."""
+    return nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+
+
+def parameter_groups(
+    model: nn.Module, *, lr: float, weight_decay: float, layer_decay: float = 1.0
+) -> list[dict]:
+    """Group the trainable parameters for an optimizer.
+
+    Vectors (biases, the weights of norms) get no weight decay: shrinking them does not regularise.
+
+    Args:
+        lr: learning rate of the head.
+        layer_decay: the rate of each block, counted from the head, is the next one's times this
+            (layer-wise rates, arXiv:1801.06146). Needs a model with ``layers``; 1 means one rate.
+
+    Raises:
+        ValueError: everything is frozen.
+    """
+    layers = getattr(model, "layers", []) if layer_decay != 1 else []
+    depth = {id(p): len(layers) - i for i, layer in enumerate(layers) for p in layer.parameters()}
+    deepest = set() if not layers else {id(p) for p in model.backbone.parameters()} - depth.keys()
+    groups: dict[tuple[int, bool], dict] = {}
+    for parameter in model.parameters():
+        if not parameter.requires_grad:
+            continue
+        below = len(layers) if id(parameter) in deepest else depth.get(id(parameter), 0)
+        decays = parameter.ndim > 1
+        group = groups.setdefault(
+            (below, decays),
+            {"params": [], "lr": lr * layer_decay**below, "weight_decay": weight_decay * decays},
+        )
+        group["params"].append(parameter)
+    if not groups:
+        raise ValueError("Every parameter is frozen: unfreeze some before training.")
+    return list(groups.values())
+
+
+def get_optimizer(
+    parameters: Iterable,
+    name: str = "adamw",
+    *,
+    lr: float = 1e-3,
+    weight_decay: float = 0.0,
+    momentum: float = 0.9,
+    betas: tuple[float, float] = (0.9, 0.999),
+) -> optim.Optimizer:
+    """Build SGD (Nesterov when there is momentum), Adam or AdamW over parameters or groups of them.
+
+    Raises:
+        ValueError: no optimizer has this name.
+    """
+    if name == "sgd":
+        return optim.SGD(
+            parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=momentum > 0
+        )
+    if name == "adam":
+        return optim.Adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay)
+    if name == "adamw":
+        return optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=weight_decay)
+    raise ValueError(f"There is no optimizer {name!r}; choose one of {', '.join(OPTIMIZERS)}.")
+
+
+def get_schedule(
+    name: str,
+    optimizer: optim.Optimizer,
+    *,
+    epochs: int,
+    steps_per_epoch: int,
+    warmup_epochs: float = 0.0,
+) -> LRScheduler:
+    """Build a learning-rate schedule.
+
+    ``cosine`` warms up linearly, then falls along half a cosine to zero; ``onecycle`` is
+    arXiv:1708.07120; ``constant`` only warms up: these step after every batch. ``plateau`` divides by
+    ten when the validation loss has not fallen for five epochs, and steps once an epoch with it.
+
+    Raises:
+        ValueError: no schedule has this name.
+    """
+    total, warmup = max(1, epochs * steps_per_epoch), round(warmup_epochs * steps_per_epoch)
+    if name == "onecycle":
+        return OneCycleLR(optimizer, [g["lr"] for g in optimizer.param_groups], total_steps=total)
+    if name == "plateau":
+        return ReduceLROnPlateau(optimizer, factor=0.1, patience=5)
+    if name not in SCHEDULES:
+        raise ValueError(f"There is no schedule {name!r}; choose one of {', '.join(SCHEDULES)}.")
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        if name == "constant":
+            return 1.0
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
+
+    return LambdaLR(optimizer, factor)
+
+
+def find_learning_rate(
+    model: nn.Module,
+    loader: Iterable,
+    loss: nn.Module,
+    *,
+    optimizer: str = "adamw",
+    lowest: float = 1e-6,
+    highest: float = 1.0,
+    steps: int = 60,
+    device: str | torch.device = "cpu",
+) -> tuple[pd.DataFrame, float]:
+    """Raise the learning rate exponentially batch by batch and watch the loss (arXiv:1506.01186).
+
+    Works on a copy; the model stays as it is. Stops once the smoothed loss is four times its best.
+
+    Returns:
+        A table of ``lr`` and smoothed ``loss``, and a suggestion: a third of the rate at which the
+        loss was lowest, which is still on the falling side.
+    """
+    import pandas as pd
+
+    model = copy.deepcopy(model).to(device).train()
+    groups = parameter_groups(model, lr=lowest, weight_decay=0.0)
+    stepper = get_optimizer(groups, optimizer, lr=lowest)
+    rates, losses, average, batches = [], [], 0.0, iter(loader)
+    for step in range(steps):
+        batch = next(batches, None)
+        if batch is None:  # fewer batches than steps: begin again
+            batches = iter(loader)
+            batch = next(batches)
+        rate = lowest * (highest / lowest) ** (step / max(1, steps - 1))
+        for group in stepper.param_groups:
+            group["lr"] = rate
+        value = loss(model(batch[0].to(device)), batch[1].to(device))
+        stepper.zero_grad()
+        value.backward()
+        stepper.step()
+        average = 0.8 * average + 0.2 * value.item()
+        rates.append(rate)
+        losses.append(average / (1 - 0.8 ** (step + 1)))  # the bias correction of Adam
+        if not math.isfinite(losses[-1]) or losses[-1] > 4 * min(losses):
+            break
+    table = pd.DataFrame({"lr": rates, "loss": losses})
+    return table, float(table.lr[table.loss.idxmin()] / 3)
+
+
+def plot_learning_rates(table: pd.DataFrame, suggestion: float) -> Figure:
+    """Draw the loss against the learning rate, with the suggested rate marked."""
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(6, 3.2))
+    axis.plot(table.lr, table.loss)
+    axis.axvline(suggestion, color="black", linestyle="--", linewidth=1)
+    axis.annotate(
+        f" suggested {suggestion:.1e}",
+        (suggestion, 0.95),
+        xycoords=("data", "axes fraction"),
+        va="top",
+    )
+    axis.set(xscale="log", xlabel="learning rate", ylabel="loss (smoothed)")
+    axis.set_ylim(top=min(table.loss.max(), 1.5 * table.loss[0]))
+    axis.set_title("The loss falls, then explodes: train a little below the lowest point", fontsize=10)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    return figure

@@ -1,0 +1,134 @@
+"""Loss, optimizers, schedules and the learning-rate finder."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from src.optimization import (
+    find_learning_rate,
+    get_loss,
+    get_optimizer,
+    get_schedule,
+    parameter_groups,
+    plot_learning_rates,
+)
+from src.transfer import build_transfer
+
+
+def test_label_smoothing_by_hand():
+    logits = torch.tensor([[2.0, 0.0, 0.0]])
+    log_p = logits.log_softmax(1)[0]
+    expected = -(0.9 * log_p[0] + 0.1 * log_p.mean())
+    assert get_loss(0.1)(logits, torch.tensor([0])) == pytest.approx(expected.item())
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "kept"),
+    [
+        ("sgd", {"momentum": 0.8}, {"momentum": 0.8, "nesterov": True}),
+        ("sgd", {"momentum": 0.0}, {"momentum": 0.0, "nesterov": False}),
+        ("adam", {"betas": (0.8, 0.95)}, {"betas": (0.8, 0.95)}),
+        ("adamw", {"betas": (0.8, 0.95)}, {"betas": (0.8, 0.95)}),
+    ],
+)
+def test_every_argument_is_honoured(name, given, kept):
+    optimizer = get_optimizer(nn.Linear(2, 2).parameters(), name, lr=0.03, weight_decay=0.02, **given)
+    group = optimizer.param_groups[0]
+    assert type(optimizer).__name__.lower() == name
+    assert (group["lr"], group["weight_decay"]) == (0.03, 0.02)
+    assert {key: group[key] for key in kept} == kept
+
+
+def test_unknown_names_are_errors():
+    parameters = list(nn.Linear(2, 2).parameters())
+    with pytest.raises(ValueError, match="sgd, adam, adamw"):
+        get_optimizer(parameters, "adamax")
+    with pytest.raises(ValueError, match="cosine"):
+        get_schedule("step", torch.optim.SGD(parameters, 0.1), epochs=1, steps_per_epoch=1)
+
+
+def test_norms_and_biases_do_not_decay_and_rates_fall_towards_the_picture():
+    model = build_transfer("resnet18", 4, weights=None)
+    groups = parameter_groups(model, lr=1.0, weight_decay=0.1, layer_decay=0.5)
+    counted = sum(len(g["params"]) for g in groups)
+    assert counted == len(list(model.parameters()))
+    rate = {id(p): g["lr"] for g in groups for p in g["params"]}
+    decay = {id(p): g["weight_decay"] for g in groups for p in g["params"]}
+    assert all(decay[id(p)] == (0.1 if p.ndim > 1 else 0) for p in model.parameters())
+    assert rate[id(model.head.weight)] == 1.0
+    assert rate[id(model.backbone.layer4[1].conv1.weight)] == 0.5
+    assert rate[id(model.backbone.layer4[0].conv1.weight)] == 0.25
+    assert rate[id(model.backbone.conv1.weight)] == 0.5**10
+
+
+def test_tokens_outside_every_block_count_as_the_deepest():
+    model = build_transfer("vit_b_32", 4, weights=None)
+    groups = parameter_groups(model, lr=1.0, weight_decay=0.1, layer_decay=0.5)
+    rate = {id(p): g["lr"] for g in groups for p in g["params"]}
+    assert rate[id(model.backbone.class_token)] == 0.5 ** len(model.layers)
+
+
+def test_frozen_parameters_are_left_out():
+    model = build_transfer("resnet18", 4, weights=None)
+    model.freeze()
+    groups = parameter_groups(model, lr=1.0, weight_decay=0.1)
+    assert {id(p) for g in groups for p in g["params"]} == {id(p) for p in model.head.parameters()}
+    model.requires_grad_(False)
+    with pytest.raises(ValueError, match="unfreeze"):
+        parameter_groups(model, lr=1.0, weight_decay=0.1)
+
+
+def rates(name, epochs=4, steps=10, warmup=1.0):
+    optimizer = torch.optim.SGD(nn.Linear(2, 2).parameters(), 1.0)
+    schedule = get_schedule(name, optimizer, epochs=epochs, steps_per_epoch=steps, warmup_epochs=warmup)
+    seen = []
+    for _ in range(epochs * steps):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return seen
+
+
+def test_cosine_warms_up_and_ends_near_zero():
+    seen = rates("cosine")
+    assert seen[:10] == pytest.approx([(i + 1) / 11 for i in range(10)])
+    assert seen[10] == 1.0
+    assert seen[25] == pytest.approx(0.5)  # half way down
+    assert 0 < seen[-1] == pytest.approx(0.5 * (1 + math.cos(math.pi * 29 / 30)))
+
+
+def test_one_cycle_rises_and_falls():
+    seen = rates("onecycle")
+    assert max(seen) == pytest.approx(1.0, rel=0.01)
+    assert seen[0] < 0.1
+    assert seen[-1] < 0.01
+
+
+def test_plateau_waits_for_the_loss():
+    optimizer = torch.optim.SGD(nn.Linear(2, 2).parameters(), 1.0)
+    schedule = get_schedule("plateau", optimizer, epochs=20, steps_per_epoch=1)
+    for loss in [1.0] + [2.0] * 6:
+        schedule.step(loss)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1)
+
+
+def test_finder_suggests_a_rate_that_trains_and_leaves_the_model_alone():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    before = [p.clone() for p in model.parameters()]
+    x = torch.randn(64, 3, 2, 2)
+    loader = [(part, (part.flatten(1)[:, 0] > 0).long()) for part in x.split(16)]
+    table, rate = find_learning_rate(model, loader, get_loss(), optimizer="sgd", highest=100.0)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert 1e-4 < rate < 100 and table.lr.is_monotonic_increasing
+    optimizer = get_optimizer(model.parameters(), "sgd", lr=rate)
+    first = sum(get_loss()(model(a), b).item() for a, b in loader)
+    for _ in range(20):
+        for a, b in loader:
+            optimizer.zero_grad()
+            get_loss()(model(a), b).backward()
+            optimizer.step()
+    assert sum(get_loss()(model(a), b).item() for a, b in loader) < 0.5 * first
+    assert plot_learning_rates(table, rate).axes[0].get_xscale() == "log"
