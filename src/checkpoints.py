@@ -1,0 +1,67 @@
+"""Checkpoints: written whole or not at all, they describe the network that they hold."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from src.model import LandmarkNet, NetSettings
+from src.transfer import build_transfer
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint is missing, broken, or belongs to another run."""
+
+
+def save_checkpoint(state: dict, path: Path) -> None:
+    """Write a checkpoint so that a kill leaves the old one or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        torch.save(state, part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: str | Path) -> dict:
+    """Read a checkpoint onto the CPU.
+
+    Raises:
+        CheckpointError: it is not there or not a checkpoint of this project.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not there: train first, or give the path of a checkpoint.")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if "architecture" not in state:
+            raise KeyError("architecture")
+    except Exception as error:  # unpickling a foreign file raises many types; all mean the same here
+        raise CheckpointError(
+            f"{path} is not a checkpoint of this project ({type(error).__name__}): remove it or give another."
+        ) from error
+    return state
+
+
+def build_network(architecture: dict, classes: int, weights: str | Path | None = None) -> nn.Module:
+    """Build the network that a checkpoint describes; pretrained weights only when asked for."""
+    kinds = dict(architecture)
+    if kinds.pop("model") == "scratch":
+        return LandmarkNet(classes, NetSettings(**kinds))
+    return build_transfer(kinds["backbone"], classes, weights=weights, dropout=kinds["dropout"])
+
+
+def restore(path: str | Path) -> tuple[nn.Module, dict]:
+    """Rebuild the network of a checkpoint (`best.pt` or `last.pt`), in evaluation mode.
+
+    Returns:
+        The network with its best-known weights, and everything else the checkpoint says.
+    """
+    state = load_checkpoint(path)
+    network = build_network(state["architecture"], len(state["class_names"]))
+    network.load_state_dict(state["weights"])
+    return network.eval(), state

@@ -1,0 +1,375 @@
+"""Training: one epoch, a whole run, its checkpoints and how it goes on after a stop.
+
+``python -m src.train --model scratch`` and ``--model transfer`` repeat the two committed recipes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import get_type_hints
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel
+from torchvision.transforms import v2
+from tqdm.auto import tqdm
+
+from src.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from src.data import Pictures, find_data_set, load_pictures
+from src.download import DataError
+from src.model import LandmarkNet
+from src.optimization import (
+    get_loss,
+    get_optimizer,
+    get_schedule,
+    parameter_groups,
+)
+from src.recipes import RECIPES, Recipe, TrainSettings
+from src.transfer import DEFAULT_BACKBONE, TransferNet, WeightsError, build_transfer
+
+
+def choose_device() -> torch.device:
+    """The accelerator if there is one, else the CPU."""
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def autocast(device: torch.device) -> contextlib.AbstractContextManager:
+    """bfloat16 where the device multiplies it faster than float32, else nothing.
+
+    On a CPU that means AVX-512 BF16 or AMX: twice the pictures a second.
+    """
+    fast = device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16) if fast else contextlib.nullcontext()
+
+
+def average_weights(model: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of weights and buffers, quick to follow in its first steps."""
+
+    def update(average: Tensor, current: Tensor, count: Tensor) -> Tensor:
+        if not average.is_floating_point():  # batch norm's counter
+            return current
+        steps = int(count)
+        return torch.lerp(average, current, 1 - min(decay, (1 + steps) / (10 + steps)))
+
+    return AveragedModel(model, avg_fn=update, use_buffers=True)
+
+
+def mixing(settings: TrainSettings, classes: int) -> Callable:
+    """The function ``(x, y) → (x, y)`` that mixes pictures and labels of a batch, or leaves them."""
+    choices: list[nn.Module] = [nn.Identity()]
+    if settings.mixup:
+        choices.append(v2.MixUp(alpha=settings.mixup, num_classes=classes))
+    if settings.cutmix:
+        choices.append(v2.CutMix(alpha=settings.cutmix, num_classes=classes))
+    return v2.RandomChoice(choices) if len(choices) > 1 else lambda x, y: (x, y)
+
+
+def train_one_epoch(
+    model: nn.Module,
+    loader: Iterable,
+    loss: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
+    *,
+    schedule: LRScheduler | None = None,
+    average: AveragedModel | None = None,
+    mix: Callable = lambda x, y: (x, y),
+    clip: float = 0.0,
+    bar: tqdm | None = None,
+) -> dict[str, float]:
+    """Train over the loader once.
+
+    Returns:
+        ``loss`` and ``accuracy`` (in [0, 1], against the larger label of mixed pictures), each a
+        mean over pictures.
+    """
+    model.train()
+    total, right, seen = 0.0, 0, 0
+    for pictures, labels in loader:
+        pictures, labels = mix(pictures, labels)
+        pictures = pictures.to(device, memory_format=torch.channels_last)
+        labels = labels.to(device)
+        with autocast(device):
+            logits = model(pictures)
+        value = loss(logits.float(), labels)
+        optimizer.zero_grad()
+        value.backward()
+        if clip:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
+        if schedule is not None and not isinstance(schedule, ReduceLROnPlateau):
+            schedule.step()
+        if average is not None:
+            average.update_parameters(model)
+        hard = labels.argmax(1) if labels.ndim > 1 else labels
+        total += value.item() * len(hard)
+        right += (logits.argmax(1) == hard).sum().item()
+        seen += len(hard)
+        if bar is not None:
+            bar.set_postfix(loss=f"{total / seen:.3f}", accuracy=f"{right / seen:.1%}", refresh=False)
+            bar.update(len(hard))
+    return {"loss": total / seen, "accuracy": right / seen}
+
+
+@torch.inference_mode()
+def validate(model: nn.Module, loader: Iterable, loss: nn.Module, device: torch.device) -> dict[str, float]:
+    """``loss`` and ``accuracy`` over the loader, means over pictures; in float32, as the export."""
+    training = model.training
+    model.eval()
+    total, right, seen = 0.0, 0, 0
+    for pictures, labels in loader:
+        labels = labels.to(device)
+        logits = model(pictures.to(device, memory_format=torch.channels_last))
+        total += loss(logits, labels).item() * len(labels)
+        right += (logits.argmax(1) == labels).sum().item()
+        seen += len(labels)
+    model.train(training)
+    return {"loss": total / seen, "accuracy": right / seen}
+
+
+def fit(
+    model: nn.Module,
+    pictures: Pictures,
+    settings: TrainSettings,
+    folder: str | Path,
+    *,
+    device: torch.device | None = None,
+    on_epoch: Callable[[pd.DataFrame], None] | None = None,
+) -> pd.DataFrame:
+    """Train a network, or go on with the run that ``folder`` holds; it ends with its best weights.
+
+    After every epoch ``folder/last.pt`` holds all that it takes to go on, and ``folder/best.pt`` the
+    weights with the best validation accuracy so far (the lower loss where two are equal). A run that
+    was stopped and resumed is the same, number for number, as one that was not.
+
+    Args:
+        on_epoch: called with the history after each epoch, to draw it.
+
+    Returns:
+        The history: a row an epoch with ``epoch``, ``train_loss``, ``train_accuracy``, ``valid_loss``,
+        ``valid_accuracy``, ``lr``, ``seconds`` and ``pictures_per_second``.
+
+    Raises:
+        CheckpointError: ``folder`` holds a run of another network, data set or settings.
+        FloatingPointError: the loss is no longer a number.
+    """
+    device, folder = device or choose_device(), Path(folder)
+    model.to(device, memory_format=torch.channels_last)
+    about = {
+        "architecture": model.architecture,
+        "settings": asdict(settings),
+        "class_names": pictures.class_names,
+        "fingerprint": pictures.fingerprint,
+    }
+    facts = about | {
+        "mean": pictures.mean,
+        "std": pictures.std,
+        "size": pictures.size,
+        "split_seed": pictures.split_seed,
+        "torch": str(torch.__version__),
+    }
+    loss = get_loss(settings.label_smoothing)
+    groups = parameter_groups(
+        model, lr=settings.lr, weight_decay=settings.weight_decay, layer_decay=settings.layer_decay
+    )
+    optimizer = get_optimizer(groups, settings.optimizer, lr=settings.lr)
+    schedule = get_schedule(
+        settings.schedule,
+        optimizer,
+        epochs=settings.epochs,
+        steps_per_epoch=len(pictures.train),
+        warmup_epochs=settings.warmup_epochs,
+    )
+    average = average_weights(model, settings.ema) if settings.ema else None
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "average": average}
+    history: list[dict] = []
+    if (folder / "last.pt").exists():
+        history = _resume(folder / "last.pt", about, parts)
+    best = max(((h["valid_accuracy"], -h["valid_loss"]) for h in history), default=(-1.0, 0.0))
+    validated = average.module if average else model
+    mix = mixing(settings, len(pictures.class_names))
+    count = len(pictures.train.dataset)
+    with tqdm(total=settings.epochs * count, initial=len(history) * count, unit="picture") as bar:
+        for epoch in range(len(history), settings.epochs):
+            if _stopped_early(history, settings.patience):
+                break
+            bar.set_description(f"epoch {epoch + 1} of {settings.epochs}")
+            # dropout, stochastic depth and mixing draw from here: a resumed epoch draws the same
+            torch.manual_seed(settings.seed * 1_000_003 + epoch)
+            pictures.train.sampler.epoch = epoch
+            start, rate = time.perf_counter(), max(g["lr"] for g in optimizer.param_groups)
+            trained = train_one_epoch(
+                model,
+                pictures.train,
+                loss,
+                optimizer,
+                device,
+                schedule=schedule,
+                average=average,
+                mix=mix,
+                clip=settings.clip,
+                bar=bar,
+            )
+            seconds = time.perf_counter() - start
+            valid = validate(validated, pictures.valid, get_loss(), device)
+            if not (trained["loss"] < float("inf")):
+                raise FloatingPointError(
+                    f"The loss became {trained['loss']} in epoch {epoch + 1}: lower lr={settings.lr}."
+                )
+            if isinstance(schedule, ReduceLROnPlateau):
+                schedule.step(valid["loss"])
+            row = {
+                "epoch": epoch + 1,
+                "train_loss": trained["loss"],
+                "train_accuracy": trained["accuracy"],
+            }
+            row |= {"valid_loss": valid["loss"], "valid_accuracy": valid["accuracy"], "lr": rate}
+            history.append(row | {"seconds": seconds, "pictures_per_second": count / seconds})
+            state = facts | {"history": history, "weights": validated.state_dict()}
+            score = (valid["accuracy"], -valid["loss"])
+            if score > best:
+                best = score
+                save_checkpoint(state, folder / "best.pt")
+            resumable = {name: part.state_dict() for name, part in parts.items() if part is not None}
+            save_checkpoint(state | {"resumable": resumable}, folder / "last.pt")
+            if on_epoch:
+                on_epoch(pd.DataFrame(history))
+    if on_epoch:
+        on_epoch(pd.DataFrame(history))
+    model.load_state_dict(load_checkpoint(folder / "best.pt")["weights"])
+    return pd.DataFrame(history)
+
+
+def _resume(path: Path, about: dict, parts: dict) -> list[dict]:
+    state = load_checkpoint(path)
+    differ = [name for name, value in about.items() if state.get(name) != value]
+    if differ:
+        raise CheckpointError(
+            f"{path} belongs to a run with another {' and '.join(differ)}: choose another folder for this "
+            "run, or remove that one."
+        )
+    for name, part in parts.items():
+        if part is not None:
+            part.load_state_dict(state["resumable"][name])
+    return state["history"]
+
+
+def _stopped_early(history: list[dict], patience: int) -> bool:
+    accuracies = [h["valid_accuracy"] for h in history]
+    return bool(patience and history) and len(accuracies) - 1 - accuracies.index(max(accuracies)) >= patience
+
+
+def run_recipe(
+    model: nn.Module,
+    recipe: Recipe,
+    root: str | Path,
+    folder: str | Path,
+    *,
+    limit: int | None = None,
+    workers: int = 2,
+    on_epoch: Callable[[pd.DataFrame], None] | None = None,
+) -> tuple[pd.DataFrame, Pictures]:
+    """Train a network through the phases of a recipe, each in ``folder/PHASE``.
+
+    Returns:
+        The joined history with a column ``phase``, and the pictures of the last phase.
+    """
+    histories = []
+    for phase, settings in recipe.phases.items():
+        pictures = load_pictures(
+            root,
+            sizes=settings.sizes,
+            eval_size=settings.eval_size,
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            strong=settings.strong,
+            zoom=settings.zoom,
+            seed=settings.seed,
+            normalise=(model.mean, model.std) if isinstance(model, TransferNet) else None,
+            limit=limit,
+            workers=workers,
+        )
+        if isinstance(model, TransferNet):
+            model.unfreeze(recipe.unfrozen.get(phase))
+        history = fit(model, pictures, settings, Path(folder) / phase, on_epoch=on_epoch)
+        histories.append(history.assign(phase=phase))
+    return pd.concat(histories, ignore_index=True), pictures
+
+
+def _settings_from(arguments: argparse.Namespace, settings: TrainSettings) -> TrainSettings:
+    given = {f.name: getattr(arguments, f.name) for f in dataclasses.fields(settings)}
+    return dataclasses.replace(settings, **{k: v for k, v in given.items() if v is not None})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m src.train", description="Train a network by its recipe.")
+    parser.add_argument("--model", choices=RECIPES, required=True)
+    parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where checkpoints go")
+    parser.add_argument("--backbone", default=DEFAULT_BACKBONE, help="torchvision or timm network")
+    parser.add_argument("--weights", default="pretrained", help='"pretrained", or a local file')
+    parser.add_argument("--limit", type=int, help="train on about so many pictures")
+    parser.add_argument("--workers", type=int, default=2, help="loading processes")
+    group = parser.add_argument_group("settings of the last phase, instead of the recipe's")
+    for name, kind in get_type_hints(TrainSettings).items():
+        if kind is bool:
+            group.add_argument(f"--{name}", action=argparse.BooleanOptionalAction)
+        elif kind == tuple[int, ...]:
+            group.add_argument(f"--{name.replace('_', '-')}", type=int, nargs="+")
+        else:
+            group.add_argument(f"--{name.replace('_', '-')}", type=kind)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; 0 when trained, 2 with one sentence when something given is wrong."""
+    options = _parser().parse_args(arguments)
+    if options.sizes:
+        options.sizes = tuple(options.sizes)
+    recipe = RECIPES[options.model]
+    last = list(recipe.phases)[-1]
+    try:
+        settings = _settings_from(options, recipe.phases[last])
+        recipe = dataclasses.replace(recipe, phases=recipe.phases | {last: settings})
+        root = find_data_set(options.data)
+        classes = sum(1 for p in (root / "train").iterdir() if p.is_dir())
+        torch.manual_seed(settings.seed)
+        if options.model == "scratch":
+            model: nn.Module = LandmarkNet(classes)
+        else:
+            model = build_transfer(options.backbone, classes, weights=options.weights)
+        history, _ = run_recipe(
+            model,
+            recipe,
+            root,
+            options.runs / options.model,
+            limit=options.limit,
+            workers=options.workers,
+        )
+    except (DataError, CheckpointError, WeightsError, ValueError, FloatingPointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    columns = [
+        "phase",
+        "epoch",
+        "train_loss",
+        "train_accuracy",
+        "valid_loss",
+        "valid_accuracy",
+        "seconds",
+    ]
+    print(history[columns].to_string(index=False, float_format="{:.4f}".format))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

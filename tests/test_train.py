@@ -1,0 +1,224 @@
+"""Training: epochs, checkpoints, resuming after a kill, settings."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.checkpoints import CheckpointError, load_checkpoint, restore
+from src.data import load_pictures
+from src.model import LandmarkNet, NetSettings
+from src.recipes import Recipe, TrainSettings
+from src.train import (
+    average_weights,
+    fit,
+    main,
+    mixing,
+    run_recipe,
+    validate,
+)
+from src.transfer import build_transfer
+
+ROOT = Path(__file__).parents[1]
+NET = NetSettings(widths=(8, 16), depths=(1, 1))
+QUICK = TrainSettings(
+    epochs=2, sizes=(32,), eval_size=32, batch_size=8, lr=1e-2, ema=0.9, cutmix=1.0, mixup=0.2
+)
+
+
+def train(data_set, folder, settings=QUICK, **options):
+    pictures = load_pictures(
+        data_set, sizes=settings.sizes, epochs=settings.epochs, batch_size=settings.batch_size, workers=0,
+        cache=folder.parent / "cache",
+    )  # fmt: skip
+    torch.manual_seed(settings.seed)
+    model = LandmarkNet(3, NET)
+    return model, fit(model, pictures, settings, folder, **options)
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.values(), b.values(), strict=True))
+
+
+def test_a_run_leaves_history_and_checkpoints_that_describe_themselves(data_set, tmp_path):
+    seen = []
+    model, history = train(data_set, tmp_path / "run", on_epoch=lambda h: seen.append(len(h)))
+    assert seen == [1, 2, 2]
+    assert list(history.epoch) == [1, 2]
+    assert history.notna().all(axis=None)
+    best, state = restore(tmp_path / "run" / "best.pt")
+    assert state["class_names"] == ["00.Alpha", "01.Beta", "02.Gamma"]
+    assert state["settings"] == dataclasses.asdict(QUICK)
+    assert same(best.state_dict(), model.state_dict())
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["best.pt", "last.pt"]
+
+
+def test_training_learns(data_set, tmp_path):
+    settings = dataclasses.replace(QUICK, epochs=12, strong=False, cutmix=0.0, mixup=0.0, warmup_epochs=0.0)
+    _, history = train(data_set, tmp_path / "run", settings)
+    assert history.valid_accuracy.max() > 0.9
+
+
+def test_two_epochs_are_one_epoch_a_kill_and_one_more(data_set, tmp_path):
+    straight, history = train(data_set, tmp_path / "straight")
+
+    class KillError(Exception):
+        pass
+
+    def kill(history):
+        raise KillError
+
+    with pytest.raises(KillError):
+        train(data_set, tmp_path / "stopped", on_epoch=kill)
+    torch.rand(5)
+    resumed, again = train(data_set, tmp_path / "stopped")
+    assert same(straight.state_dict(), resumed.state_dict())
+    columns = ["train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "lr"]
+    assert again[columns].equals(history[columns])
+
+
+def test_a_killed_process_goes_on_to_the_same_result(data_set, tmp_path):
+    command = [sys.executable, "-m", "src.train", "--model", "scratch", "--data", str(data_set)]
+    command += ["--epochs", "3", "--sizes", "32", "--eval-size", "32", "--batch-size", "8", "--workers", "1"]
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+
+    def start(runs):
+        return subprocess.Popen(
+            [*command, "--runs", str(runs)],
+            cwd=ROOT,
+            env=environment,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+
+    process = start(stopped)
+    last = stopped / "scratch" / "train" / "last.pt"
+    deadline = time.monotonic() + 120
+    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for runs in (straight, stopped):
+        process = start(runs)
+        assert process.wait(timeout=120) == 0, process.stderr.read().decode()[-2000:]
+    states = [load_checkpoint(runs / "scratch" / "train" / "last.pt") for runs in (straight, stopped)]
+    assert same(states[0]["weights"], states[1]["weights"])
+    losses = [[row["train_loss"] for row in state["history"]] for state in states]
+    assert losses[0] == losses[1] and len(losses[0]) == 3
+
+
+def test_a_run_of_another_kind_is_not_resumed(data_set, tmp_path):
+    train(data_set, tmp_path / "run")
+    with pytest.raises(CheckpointError, match="another settings"):
+        train(data_set, tmp_path / "run", dataclasses.replace(QUICK, lr=0.5))
+    pictures = load_pictures(data_set, sizes=(32,), batch_size=8, workers=0, cache=tmp_path / "cache")
+    other = LandmarkNet(3, NetSettings(widths=(8, 24), depths=(1, 1)))
+    with pytest.raises(CheckpointError, match="another architecture"):
+        fit(other, pictures, QUICK, tmp_path / "run")
+    (data_set / "train" / "02.Gamma").rename(data_set / "train" / "02.Delta")
+    (data_set / "test" / "02.Gamma").rename(data_set / "test" / "02.Delta")
+    with pytest.raises(CheckpointError, match="class_names"):
+        train(data_set, tmp_path / "run")
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="not there"):
+        load_checkpoint(tmp_path / "absent.pt")
+    (tmp_path / "bad.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(CheckpointError, match=r"bad\.pt is not a checkpoint"):
+        load_checkpoint(tmp_path / "bad.pt")
+
+
+def test_early_stopping(data_set, tmp_path):
+    settings = dataclasses.replace(QUICK, epochs=30, lr=1e-9, patience=2)
+    _, history = train(data_set, tmp_path / "run", settings)
+    assert len(history) < 10
+    assert len(history) - 1 - history.valid_accuracy.argmax() == 2
+
+
+def test_a_loss_that_explodes_is_an_error(data_set, tmp_path):
+    settings = dataclasses.replace(QUICK, optimizer="sgd", lr=1e30, warmup_epochs=0.0)
+    with pytest.raises(FloatingPointError, match="lower lr"):
+        train(data_set, tmp_path / "run", settings)
+
+
+def test_figures_are_means_over_pictures_with_a_short_last_batch():
+    class Echo(torch.nn.Module):
+        def forward(self, x):
+            return x[:, :2, 0, 0]
+
+    x = torch.zeros(3, 3, 1, 1)
+    x[:, 0] = 5.0  # says class 0
+    loader = [(x[:2], torch.tensor([0, 0])), (x[2:], torch.tensor([1]))]
+    result = validate(Echo(), loader, torch.nn.CrossEntropyLoss(), torch.device("cpu"))
+    assert result["accuracy"] == pytest.approx(2 / 3)
+    right, wrong = torch.tensor([5.0, 0.0]).log_softmax(0).neg().tolist()
+    assert result["loss"] == pytest.approx((2 * right + wrong) / 3)
+
+
+def test_the_average_follows_at_once_and_then_slowly():
+    model = torch.nn.Linear(1, 1, bias=False)
+    average = average_weights(model, 0.9)
+    for value in (0.0, 1.0):
+        torch.nn.init.constant_(model.weight, value)
+        average.update_parameters(model)
+    assert average.module.weight.item() == pytest.approx(1 - 2 / 11)
+
+
+def test_mixed_labels_are_probabilities():
+    torch.manual_seed(0)
+    mix = mixing(dataclasses.replace(QUICK, mixup=1.0), 3)
+    kinds = set()
+    for _ in range(20):
+        _, y = mix(torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 2, 0]))
+        kinds.add(y.ndim)
+        assert y.ndim == 1 or torch.allclose(y.sum(1), torch.ones(4))
+    assert kinds == {1, 2}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": 0}, {"epochs": 1.5}, {"lr": -1.0}, {"lr": "fast"}, {"optimizer": "adagrad"}, {"zoom": 0.0},
+        {"schedule": "linear"}, {"sizes": (16,)}, {"sizes": 128}, {"ema": 1.0}, {"epochs": True},
+    ],
+)  # fmt: skip
+def test_wrong_settings_are_errors(wrong):
+    with pytest.raises(ValueError):  # noqa: PT011 - each has its own message
+        TrainSettings(**wrong)
+    with pytest.raises(TypeError):
+        TrainSettings(learning_rate=1.0)
+
+
+def test_phases_of_a_recipe_follow_each_other(data_set, tmp_path):
+    phase = TrainSettings(epochs=1, sizes=(32,), eval_size=32, batch_size=8, lr=1e-2, warmup_epochs=0.0)
+    recipe = Recipe({"head": phase, "finetune": phase}, {"head": 0, "finetune": None})
+    model = build_transfer("resnet18", 3, weights=None)
+    start = model.backbone.conv1.weight.clone()
+    history, pictures = run_recipe(model, recipe, data_set, tmp_path / "run", workers=0)
+    assert list(history.phase) == ["head", "finetune"]
+    assert pictures.mean == list(model.mean)
+    head, _ = restore(tmp_path / "run" / "head" / "best.pt")
+    assert torch.equal(head.backbone.conv1.weight, start)
+    assert not torch.equal(model.backbone.conv1.weight, start)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "nowhere"], "nowhere holds no data set"),
+        (["--lr", "-1"], "must not be negative"),
+        (["--model", "transfer", "--backbone", "resnet19"], "close matches: resnet18"),
+    ],
+)
+def test_the_command_line_says_what_is_wrong(data_set, tmp_path, capsys, arguments, message):
+    data = [] if "--data" in arguments else ["--data", str(data_set)]
+    assert main(["--model", "scratch", *data, "--runs", str(tmp_path), *arguments]) == 2
+    assert message in capsys.readouterr().err
