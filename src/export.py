@@ -1,0 +1,205 @@
+"""Turn a trained network into one TorchScript file that is the whole product.
+
+``python -m src.export RUN FILE`` does it for a finished run: calibrates on the validation pictures,
+exports, measures the export on the test pictures and writes the figures into it. It stands apart
+from `src.predictor` because that module travels inside the exports.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import sys
+import warnings
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from src.calibration import choose_threshold, fit_temperature
+from src.checkpoints import CheckpointError, restore
+from src.data import Pictures, find_data_set, load_pictures
+from src.download import DataError
+from src.evaluate import figures, predict, predict_export
+from src.landmarks import describe
+from src.predictor import Predictor
+from src.transforms import Preprocess
+
+# What the app needs when nothing but the notebook and the export is there.
+CARRIED = ("__init__.py", "app.css", "app.js", "app.py", "landmarks.py", "photos.py", "predictor.py")
+LICENCES = {
+    "code": "MIT",
+    "weights": "research and demonstration only: the licence of the training pictures is not stated",
+    "pretrained": "Apache-2.0 (EfficientNet-Lite by Google), in exports of the transfer network",
+}
+
+
+class ExportError(RuntimeError):
+    """The export does not answer like the network it came from; the older file was kept."""
+
+
+class _Exported(nn.Module):
+    """Preprocessing, network and calibrated softmax: pictures in, probabilities out."""
+
+    def __init__(self, network: nn.Module, preprocess: Preprocess, class_names, temperature: float) -> None:
+        super().__init__()
+        self.network, self.preprocess = network, preprocess
+        self.class_names = torch.jit.Attribute(list(class_names), list[str])
+        self.temperature = temperature
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.predict(x)[0]
+
+    @torch.jit.export
+    def predict(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if x.dim() != 4 or x.shape[1] != 3 or x.shape[2] < 32 or x.shape[3] < 32:
+            raise ValueError("pictures must be a batch (N, 3, H, W) with H and W at least 32")
+        logits = self.network(self.preprocess(x))
+        probabilities = torch.softmax(logits / self.temperature, dim=1)
+        return probabilities, probabilities.max(dim=1).values
+
+
+@contextlib.contextmanager
+def _torchscript() -> Iterator[None]:
+    """Torch marks TorchScript as deprecated; it is still the only format that resizes any size."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.jit.*", category=FutureWarning)
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+        yield
+
+
+def export(
+    network: nn.Module,
+    pictures: Pictures,
+    path: str | Path,
+    *,
+    temperature: float = 1.0,
+    known_threshold: float = 0.5,
+    info: dict | None = None,
+) -> Predictor:
+    """Write a trained network as one self-contained TorchScript file.
+
+    The file replaces an older one only after the reloaded export was compared with the network behind
+    the evaluation transforms, on every validation picture and on one turned on its side.
+
+    Args:
+        temperature: divides the logits before the softmax (arXiv:1706.04599).
+        known_threshold: smallest ``known`` at which an answer is given.
+        info: more entries for ``model.json``.
+
+    Raises:
+        ExportError: the export answers differently.
+    """
+    path = Path(path)
+    network = network.eval().cpu()
+    about = {
+        "architecture": network.architecture,
+        "classes": [describe(name).to_dict() for name in pictures.class_names],
+        "temperature": temperature,
+        "known_threshold": known_threshold,
+        "size": pictures.size,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "fingerprint": pictures.fingerprint,
+        "versions": {"python": platform.python_version(), "torch": str(torch.__version__)},
+        "licences": LICENCES,
+    }
+    with _torchscript():
+        example = torch.zeros(2, 3, pictures.size, pictures.size)
+        traced = torch.jit.trace(network, example, check_trace=False)
+        model = torch.jit.script(_Exported(traced, pictures.preprocess, pictures.class_names, temperature))
+    check = partial(_assert_parity, network=network, pictures=pictures, temperature=temperature)
+    return _save(model.eval(), path, about | (info or {}), check)
+
+
+def add_info(path: str | Path, info: dict) -> Predictor:
+    """Add entries to the ``model.json`` of an export; the network in it stays as it is."""
+    predictor = Predictor.load(path)
+    return _save(predictor.model, Path(path), predictor.info | info)
+
+
+def _save(model: torch.jit.ScriptModule, path: Path, info: dict, check=lambda predictor: None) -> Predictor:
+    here = Path(__file__).parent
+    extra = {f"src/{name}": (here / name).read_text("utf-8") for name in CARRIED}
+    extra["model.json"] = json.dumps(info, ensure_ascii=False, indent=1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with _torchscript():
+            torch.jit.save(model, part, _extra_files=extra)
+        check(Predictor.load(part))
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return Predictor.load(path)
+
+
+@torch.inference_mode()
+def _assert_parity(predictor: Predictor, network: nn.Module, pictures: Pictures, temperature: float) -> None:
+    dataset = pictures.valid.dataset
+    transform = dataset.transform
+    batch = [dataset.picture(i) for i in range(len(dataset))]
+    batch.append(batch[0].transpose(1, 2))  # portrait and landscape, whatever the data set holds
+    for number, picture in enumerate(batch):
+        expected = torch.softmax(network(transform(picture)[None]) / temperature, dim=1)
+        answered = predictor.model(picture[None])
+        gap = (expected - answered).abs().max().item()
+        if not gap <= 1e-2 or expected.argmax() != answered.argmax():
+            raise ExportError(
+                f"The export answers differently from the network on validation picture {number} "
+                f"(by {gap:.3f}): nothing was written."
+            )
+
+
+def export_run(run: str | Path, root: str | Path, path: str | Path, *, limit: int | None = None) -> Predictor:
+    """Calibrate, export and measure the best network of a run.
+
+    Temperature and threshold come from the validation pictures; the test pictures are read once, by
+    the finished export, for the figures in its ``model.json``.
+    """
+    network, state = restore(Path(run) / "best.pt")
+    pictures = load_pictures(
+        root,
+        eval_size=state["size"],
+        normalise=(state["mean"], state["std"]),
+        split_seed=state["split_seed"],
+        limit=limit,
+    )
+    if state["class_names"] != pictures.class_names:
+        raise CheckpointError(f"{run} was trained on other classes than {root} holds: give its own data set.")
+    valid = predict(network, pictures.valid, pictures.class_names)
+    temperature = fit_temperature(valid.probabilities, valid.labels)
+    calibrated = valid.with_temperature(temperature)
+    threshold = choose_threshold(calibrated)
+    info = {"trained": state["settings"], "epochs_run": len(state["history"])}
+    predictor = export(network, pictures, path, temperature=temperature, known_threshold=threshold, info=info)
+    dataset = pictures.test.dataset
+    test = predict_export(predictor, dataset.paths, dataset.labels)
+    return add_info(
+        path,
+        {"valid": figures(calibrated, threshold), "test": figures(test, threshold)},
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; 0 when exported, 2 with one sentence when something given is wrong."""
+    parser = argparse.ArgumentParser("python -m src.export", description="Export the network of a run.")
+    parser.add_argument("run", type=Path, help="folder of a run, with best.pt")
+    parser.add_argument("file", type=Path, help="the export to write")
+    parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
+    options = parser.parse_args(arguments)
+    try:
+        predictor = export_run(options.run, find_data_set(options.data), options.file)
+    except (DataError, CheckpointError, ExportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(predictor.info["test"], indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

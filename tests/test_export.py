@@ -1,0 +1,143 @@
+"""The export: one file that answers like the network it came from, for pictures of any size."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from src.data import load_pictures
+from src.export import CARRIED, ExportError, add_info, export, export_run, main
+from src.model import LandmarkNet, NetSettings
+from src.predictor import Predictor, to_tensor
+from src.recipes import TrainSettings
+from src.train import fit
+
+NET = NetSettings(widths=(8, 16), depths=(1, 1))
+
+
+@pytest.fixture
+def pictures(data_set, tmp_path):
+    return load_pictures(data_set, sizes=(32,), workers=0, cache=tmp_path / "cache")
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return LandmarkNet(3, NET).eval()
+
+
+@pytest.mark.parametrize("size", [(40, 60), (60, 40), (32, 32), (333, 100), (48, 1000)])
+def test_network_export_and_reloaded_export_agree(pictures, network, tmp_path, size):
+    exported = export(network, pictures, tmp_path / "e.pt", temperature=1.5)
+    reloaded = Predictor.load(tmp_path / "e.pt")
+    x = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
+    with torch.inference_mode():
+        seen = torch.stack([pictures.valid.dataset.transform(picture) for picture in x])
+        expected = (network(seen) / 1.5).softmax(1)
+        for answer in (exported.model(x), reloaded.model(x), reloaded.model(x / 255)):
+            assert torch.allclose(answer, expected, atol=1e-5)
+        probabilities, known = reloaded.model.predict(x)
+        alone = torch.cat([reloaded.model(picture[None]) for picture in x])
+    assert torch.allclose(known, probabilities.max(1).values)
+    assert torch.allclose(alone, probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 40), (1, 4, 40, 40), (1, 3, 31, 40), (1, 3, 40, 8)])
+def test_wrong_shapes_are_errors(pictures, network, tmp_path, shape):
+    predictor = export(network, pictures, tmp_path / "e.pt")
+    with pytest.raises(Exception, match="must be a batch"):
+        predictor.model(torch.zeros(shape))
+
+
+def test_model_json_says_what_the_file_is(pictures, network, tmp_path):
+    predictor = export(network, pictures, tmp_path / "e.pt", known_threshold=0.7, info={"extra": [1]})
+    again = add_info(tmp_path / "e.pt", {"test": {"accuracy": 0.5}})
+    x = torch.rand(1, 3, 50, 40)
+    assert torch.equal(predictor.model(x), again.model(x))
+    info = again.info
+    assert info["architecture"] == json.loads(json.dumps(network.architecture))
+    assert [c["class_name"] for c in info["classes"]] == again.class_names == pictures.class_names
+    assert info["fingerprint"] == pictures.fingerprint
+    assert (info["known_threshold"], info["extra"], info["test"]) == (0.7, [1], {"accuracy": 0.5})
+    assert info["parameters"] == sum(p.numel() for p in network.parameters())
+    assert {"versions", "licences", "temperature"} <= info.keys()
+
+
+def test_answers_for_people(pictures, network, tmp_path):
+    predictor = export(network, pictures, tmp_path / "e.pt", known_threshold=0.0)
+    photo = Image.fromarray(np.full((50, 70, 4), 90, np.uint8), "RGBA")
+    answer = predictor.predict([photo])[0]
+    assert len(answer.guesses) == 3  # five, or as many as there are
+    probabilities = [guess.probability for guess in answer.guesses]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert sum(probabilities) == pytest.approx(1, abs=1e-5)
+    assert {g.landmark.name for g in answer.guesses} == {"Alpha", "Beta", "Gamma"}
+    assert answer.recognised
+    predictor.info["known_threshold"] = 1.01
+    assert not predictor.predict([photo])[0].recognised
+    assert to_tensor(photo).shape == (3, 50, 70)
+
+
+def test_an_export_that_answers_differently_never_replaces_the_old_one(pictures, network, tmp_path):
+    path = tmp_path / "e.pt"
+    export(network, pictures, path)
+    before = path.read_bytes()
+    shifted = dataclasses.replace(pictures, mean=[0.1, 0.9, 0.1], std=[0.1, 0.1, 0.1])
+    with pytest.raises(ExportError, match="differently"):
+        export(network, shifted, path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir() if "e.pt" in p.name] == ["e.pt"]
+
+
+def test_the_file_carries_what_the_app_needs(pictures, network, tmp_path):
+    export(network, pictures, tmp_path / "e.pt")
+    with zipfile.ZipFile(tmp_path / "e.pt") as file:
+        names = {name.split("/extra/")[1] for name in file.namelist() if "/extra/" in name}
+        assert names == {"model.json", *(f"src/{name}" for name in CARRIED)}
+        (tmp_path / "src").mkdir()
+        for name in CARRIED:
+            entry = next(n for n in file.namelist() if n.endswith(f"extra/src/{name}"))
+            (tmp_path / "src" / name).write_bytes(file.read(entry))
+    script = (
+        "import sys; from src.predictor import Predictor; from PIL import Image; import src.app;"
+        "answer = Predictor.load('e.pt').predict([Image.new('RGB', (40, 50))])[0];"
+        "assert len(answer.guesses) == 3;"
+        "heavy = {'pandas', 'sklearn', 'matplotlib', 'torchvision'} & sys.modules.keys();"
+        "assert not heavy, heavy"
+    )
+    environment = {"PATH": "", "HOME": str(tmp_path)}  # no PYTHONPATH to this repository
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, env=environment)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no zip", "pickle", "torchscript"])
+def test_what_is_no_export_is_refused(tmp_path, content):
+    path = tmp_path / "x.pt"
+    if content == "pickle":
+        torch.save({"weights": 1}, path)
+    elif content == "torchscript":
+        torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), path)
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(FileNotFoundError if content is None else ValueError, match=r"x\.pt is not"):
+        Predictor.load(path)
+
+
+def test_a_run_becomes_a_measured_export(data_set, pictures, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    settings = TrainSettings(epochs=12, sizes=(32,), eval_size=32, batch_size=8, lr=1e-2, strong=False)
+    pictures = load_pictures(data_set, sizes=(32,), batch_size=8, workers=0)
+    fit(LandmarkNet(3, NET), pictures, settings, tmp_path / "run")
+    predictor = export_run(tmp_path / "run", data_set, tmp_path / "e.pt")
+    info = json.loads(json.dumps(predictor.info))
+    assert info["test"]["n"] == 9
+    assert info["test"]["accuracy"] > 0.8
+    assert 0 < info["known_threshold"] <= 1
+    assert info["trained"]["epochs"] == 12
+    assert main([str(tmp_path / "none"), str(tmp_path / "e.pt"), "--data", str(data_set)]) == 2
+    assert "none" in capsys.readouterr().err
