@@ -366,18 +366,18 @@ def load_pictures(
 
 def show_batch(x: Tensor, titles: Sequence[str], mean: Sequence[float], std: Sequence[float]) -> Figure:
     """Draw up to 12 pictures of a normalised batch ``(N, 3, H, W)`` in their real colours."""
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure  # not pyplot: a notebook would show its figures twice
 
     shape = (1, 3, 1, 1)
     colours = x * torch.tensor(std).view(shape) + torch.tensor(mean).view(shape)
     pictures = (colours.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     columns = min(6, len(pictures))
     rows = min(2, -(-len(pictures) // columns))
-    figure, axes = plt.subplots(rows, columns, figsize=(2 * columns, 2.25 * rows), squeeze=False)
+    figure = Figure(figsize=(2 * columns, 2.25 * rows), dpi=80, layout="tight")
+    axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, picture, title in zip(axes.flat, pictures, titles, strict=False):
         axis.imshow(picture)
         axis.set_title(title, fontsize=9)
-    figure.tight_layout()
     return figure

@@ -44,9 +44,7 @@ class DataError(RuntimeError):
     """The data set is missing or wrong; the message is a sentence that says what to do."""
 
 
-def download_data_set(
-    folder: Path, url: str = URL, *, progress: bool = True, classes: int = 50
-) -> Path:
+def download_data_set(folder: Path, url: str = URL, *, progress: bool = True, classes: int = 50) -> Path:
     """Download the zip at `url`, put its `train` and `test` into `folder` and return `folder`.
 
     Does nothing when both are there; keeps what else is in `folder`; continues what an earlier run

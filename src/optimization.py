@@ -166,9 +166,10 @@ def find_learning_rate(
 
 def plot_learning_rates(table: pd.DataFrame, suggestion: float) -> Figure:
     """Draw the loss against the learning rate, with the suggested rate marked."""
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure  # not pyplot: a notebook would show its figures twice
 
-    figure, axis = plt.subplots(figsize=(6, 3.2))
+    figure = Figure(figsize=(6, 3.2), dpi=90, layout="tight")
+    axis = figure.subplots()
     axis.plot(table.lr, table.loss)
     axis.axvline(suggestion, color="black", linestyle="--", linewidth=1)
     axis.annotate(
@@ -181,5 +182,4 @@ def plot_learning_rates(table: pd.DataFrame, suggestion: float) -> Figure:
     axis.set_ylim(top=min(table.loss.max(), 1.5 * table.loss[0]))
     axis.set_title("The loss falls, then explodes: train a little below the lowest point", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
     return figure

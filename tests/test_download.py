@@ -101,9 +101,7 @@ def folder(tmp_path):
 
 
 def names(classes=("00.Abbey", "01.Bridge", "02.Castle")):
-    return [
-        f"{split}/{name}/{n}.jpg" for split in ("train", "test") for name in classes for n in "ab"
-    ]
+    return [f"{split}/{name}/{n}.jpg" for split in ("train", "test") for name in classes for n in "ab"]
 
 
 def make_zip(members=None, top="landmark_images/", extra=(), **keywords):
@@ -118,9 +116,7 @@ def make_zip(members=None, top="landmark_images/", extra=(), **keywords):
 
 
 def fetch(folder, server, classes=3, **keywords):
-    return download.download_data_set(
-        folder, server.url, classes=classes, **{"progress": False} | keywords
-    )
+    return download.download_data_set(folder, server.url, classes=classes, **{"progress": False} | keywords)
 
 
 def tree(folder):
@@ -554,17 +550,13 @@ def test_an_error_while_unpacking_leaves_no_half_data_set(server, folder, monkey
     copies = iter([download.shutil.copyfileobj] * 3)
 
     def fail_at_the_fourth(source, copy):
-        (next(copies, None) or (lambda *_: (_ for _ in ()).throw(OSError(28, "disk full"))))(
-            source, copy
-        )
+        (next(copies, None) or (lambda *_: (_ for _ in ()).throw(OSError(28, "disk full"))))(source, copy)
 
     with monkeypatch.context() as patch:
         patch.setattr(download.shutil, "copyfileobj", fail_at_the_fourth)
         with pytest.raises(DataError, match="disk full"):
             fetch(folder, server)
-    assert set(tree(folder.parent)) == {
-        f"landmark_images.part/data.{end}" for end in ("zip", "json")
-    }
+    assert set(tree(folder.parent)) == {f"landmark_images.part/data.{end}" for end in ("zip", "json")}
     fetch(folder, server)
     assert len(server.requests) == 1
     assert_whole(folder)
@@ -629,9 +621,7 @@ def test_a_refusal_is_not_tried_again_and_says_what_to_do(server, folder, status
     assert_nothing_left(folder)
 
 
-@pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "landmark_images.zip", "ftp://host/a.zip", ""]
-)
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "landmark_images.zip", "ftp://host/a.zip", ""])
 def test_only_web_addresses_are_opened(folder, url):
     with pytest.raises(DataError, match="must begin with https"):
         download.download_data_set(folder, url, progress=False)
