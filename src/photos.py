@@ -1,0 +1,211 @@
+"""Bytes from a stranger become an upright RGB picture, or one sentence that says why not.
+
+The only door for photos: the app and the tagger read through `read_photo`. Pillow does the work, and only
+its decoders of the formats named here, chosen by what the bytes are and not by the file's name.
+"""
+
+import io
+import warnings
+
+from PIL import Image, ImageCms
+
+try:
+    import pillow_heif
+except ImportError:  # everything but HEIC works without it
+    pillow_heif = None
+else:
+    # Only the picture itself is wanted, so the other pictures in the file are not even unpacked.
+    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+
+FORMATS = "JPEG, PNG, WebP, GIF or HEIC"
+SHORT_SIDE = 1024  # pixels; larger pictures are shrunk, but not below this
+LONG_SIDE = 8 * SHORT_SIDE  # pixels; a strip longer than this is shrunk below SHORT_SIDE
+SMALLEST_SIDE = 32  # pixels; the smallest picture the exported networks take
+MAX_BYTES = 50 * 2**20
+MAX_PIXELS = 64_000_000  # the picture is unpacked whole: up to 4 bytes a pixel
+MAX_JPEG_PIXELS = 160_000_000  # a baseline JPEG is shrunk while it is decoded
+
+# ISO base media "brands" of HEIC files: still pictures coded with HEVC, single or in a sequence.
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+_HEIC_BRANDS |= {b"mif1", b"msf1"}
+
+_ORIENTATION = 0x0112  # the EXIF tag
+_UPRIGHT = {  # EXIF orientation -> what turns the stored picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class PhotoError(ValueError):
+    """The photo cannot be used; the message is one sentence for the person who chose it."""
+
+
+def read_photo(data: bytes, name: str = "photo") -> Image.Image:
+    """Decode a JPEG, PNG, WebP, GIF (first frame) or HEIC file.
+
+    Args:
+        data: the whole file.
+        name: the file's name, used in messages only.
+
+    Returns:
+        An RGB picture as a person would hold it: turned by its EXIF orientation, colours in sRGB,
+        transparency on white, without metadata. A larger picture is shrunk to a short side of
+        1024 pixels (less where the long side would still exceed 8192).
+
+    Raises:
+        PhotoError: not a picture of these formats, damaged, too large or too small.
+    """
+    name = shown_name(name)
+    check_size(len(data), name)
+    kind = _format_of(data, name)
+    try:
+        decoded = _decode(data, kind, name)
+        turn = _turn(decoded)
+        picture = _to_rgb(decoded)
+        picture = picture.transpose(turn) if turn is not None else picture
+        picture.info = {}  # no metadata goes further than here
+    except PhotoError:
+        raise
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise PhotoError(f"{name} is too large a picture to read; use a smaller copy.") from error
+    except Exception as error:  # decoders raise nearly anything at broken files
+        raise PhotoError(f"{name} is damaged or incomplete; save or send it again.") from error
+    if min(picture.size) < SMALLEST_SIDE:
+        raise PhotoError(
+            f"{name} is too small or too narrow a picture; "
+            f"use one of at least {SMALLEST_SIDE} × {SMALLEST_SIDE} pixels."
+        )
+    return picture
+
+
+def check_size(size: int, name: str) -> None:
+    """Raise PhotoError when a file of `size` bytes is not going to be read."""
+    name = shown_name(name)
+    if size == 0:
+        raise PhotoError(f"{name} is empty; choose another file.")
+    if size > MAX_BYTES:
+        raise PhotoError(
+            f"{name} has {size / 2**20:.0f} MB, and at most {MAX_BYTES // 2**20} MB can be read; "
+            "use a smaller copy."
+        )
+
+
+def shown_name(name: str) -> str:
+    """The last part of a file's name on one line, without characters that hide or reorder text."""
+    name = name.replace("\\", "/").rstrip("/").rpartition("/")[2].strip()
+    name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+    if len(name) > 80:
+        name = f"{name[:60]}…{name[-16:]}"
+    return name or "photo"
+
+
+def _format_of(data: bytes, name: str) -> str:
+    """Pillow's name of the format, from the first bytes."""
+    if data[:3] == b"\xff\xd8\xff":
+        return "JPEG"
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return "PNG"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data[:6] in (b"GIF87a", b"GIF89a"):
+        return "GIF"
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
+        if pillow_heif is None:
+            raise PhotoError(
+                f"{name} is a HEIC picture, which this computer cannot read: install pillow-heif, "
+                "or save the picture as JPEG."
+            )
+        return "HEIF"
+    raise PhotoError(f"{name} is not a picture that can be read here; use {FORMATS}.")
+
+
+def _decode(data: bytes, kind: str, name: str) -> Image.Image:
+    """The first frame, its pixels unpacked, at reduced scale where the decoder can do that."""
+    if kind == "WEBP":
+        _check_webp_canvas(data, name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # our own limits are checked instead
+        picture = Image.open(io.BytesIO(data), formats=[kind])
+        shrinks = kind == "JPEG" and not picture.info.get("progressive")
+        _check_pixels(picture.size, MAX_JPEG_PIXELS if shrinks else MAX_PIXELS, name)
+        if kind == "JPEG":
+            factor = max((f for f in (2, 4, 8) if min(picture.size) // f >= SHORT_SIDE), default=1)
+            picture.draft(None, (picture.width // factor, picture.height // factor))
+        picture.load()
+    return picture
+
+
+def _check_pixels(size: tuple[int, int], limit: int, name: str) -> None:
+    """Raise PhotoError for a picture of more than `limit` pixels."""
+    if size[0] * size[1] > limit:
+        raise PhotoError(
+            f"{name} is {size[0]} × {size[1]} pixels, too large a picture to read; use a smaller copy."
+        )
+
+
+def _check_webp_canvas(data: bytes, name: str) -> None:
+    """Check the canvas before Pillow opens the file: older versions set its memory aside at once."""
+    if data[12:16] == b"VP8X":
+        width = int.from_bytes(data[24:27], "little") + 1
+        height = int.from_bytes(data[27:30], "little") + 1
+        _check_pixels((width, height), MAX_PIXELS, name)
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    """8-bit sRGB on white, shrunk; `picture` may have any mode that the decoders give."""
+    profile = picture.info.get("icc_profile")
+    transparent = picture.has_transparency_data
+    if picture.mode.startswith("I"):  # 16-bit gray; Pillow's own conversion would clip it
+        picture = picture.convert("I").point(lambda value: value / 256).convert("L")
+        transparent = False
+    elif transparent:
+        picture = picture.convert("LA" if picture.mode in ("LA", "La") else "RGBA")
+    elif picture.mode not in ("L", "RGB", "CMYK"):
+        picture = picture.convert("RGB")
+    picture = _shrink(picture)
+    if transparent:
+        picture = _on_white(picture)
+    if profile:
+        picture = _to_srgb(picture, profile)
+    return picture.convert("RGB")
+
+
+def _shrink(picture: Image.Image) -> Image.Image:
+    """The picture with a short side of at most SHORT_SIDE and a long one of at most LONG_SIDE."""
+    short, long = sorted(picture.size)
+    scale = min(1.0, SHORT_SIDE / short, LONG_SIDE / long)
+    if scale == 1.0:
+        return picture
+    size = tuple(max(1, round(side * scale)) for side in picture.size)
+    return picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """An LA or RGBA picture laid on white, as L or RGB."""
+    mode = "L" if picture.mode == "LA" else "RGB"
+    page = Image.new(mode, picture.size, "white")
+    page.paste(picture.convert(mode), mask=picture.getchannel("A"))
+    return page
+
+
+def _to_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
+    """Colours moved from the embedded ICC profile to sRGB; a useless profile is ignored."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        target = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(picture, source, target, outputMode="RGB") or picture
+    except (ImageCms.PyCMSError, ImportError, OSError, TypeError, ValueError):
+        return picture
+
+
+def _turn(picture: Image.Image) -> Image.Transpose | None:
+    """What turns the picture upright; None where nothing does or its EXIF block is broken."""
+    try:
+        return _UPRIGHT.get(picture.getexif().get(_ORIENTATION))
+    except Exception:  # broken EXIF fails in many ways, and the picture is good without
+        return None

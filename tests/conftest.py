@@ -1,0 +1,83 @@
+"""What several test files share: little pictures and a little export."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def quarters(width: int = 64, height: int = 48) -> Image.Image:
+    """A picture whose four quarters are red, green, blue and yellow, so that every turn shows."""
+    picture = Image.new("RGB", (width, height), "red")
+    picture.paste("lime", (width // 2, 0, width, height // 2))
+    picture.paste("blue", (0, height // 2, width // 2, height))
+    picture.paste("yellow", (width // 2, height // 2, width, height))
+    return picture
+
+
+def encode(picture: Image.Image, kind: str = "JPEG", **options) -> bytes:
+    """The picture as a file of Pillow's format `kind`."""
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.fixture
+def jpeg() -> bytes:
+    """A small photo file."""
+    return encode(quarters(320, 240), quality=95)
+
+
+def make_data_set(root: Path, *, seed: int = 0, train: int = 10, test: int = 3) -> Path:
+    """Three classes that differ in colour, as JPEGs of 60 × 40 pixels with noise."""
+    generator = np.random.default_rng(seed)
+    for part, count in (("train", train), ("test", test)):
+        for name, colour in (
+            ("00.Alpha", (200, 40, 40)),
+            ("01.Beta", (40, 200, 40)),
+            ("02.Gamma", (40, 40, 200)),
+        ):
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                noise = generator.integers(-40, 40, (40, 60, 3))
+                picture = (np.array(colour) + noise).clip(0, 255).astype(np.uint8)
+                Image.fromarray(picture).save(folder / f"{number}.jpg", quality=90)
+    return root
+
+
+@pytest.fixture
+def data_set(tmp_path) -> Path:
+    """A tiny data set in the layout of the real one."""
+    return make_data_set(tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def tiny_export(tmp_path_factory) -> Path:
+    """A real export that takes red for the Taj Mahal, green for the Eiffel Tower, blue for the Hawa Mahal.
+
+    Gray pictures are none of them. No training is needed.
+    """
+    from torch import nn
+
+    from src.data import load_pictures
+    from src.export import export
+
+    class ColourNet(nn.Module):
+        architecture = {"model": "colour"}
+
+        def forward(self, x):
+            return 6 * x.mean(dim=(2, 3))
+
+    folder = tmp_path_factory.mktemp("export")
+    root = make_data_set(folder / "data")
+    names = {"00.Alpha": "00.Taj_Mahal", "01.Beta": "01.Eiffel_Tower", "02.Gamma": "02.Hawa_Mahal"}
+    for part in ("train", "test"):
+        for old, new in names.items():
+            (root / part / old).rename(root / part / new)
+    gray = ([0.5, 0.5, 0.5], [0.25, 0.25, 0.25])
+    pictures = load_pictures(root, sizes=(32,), normalise=gray, workers=0, cache=folder / "cache")
+    export(ColourNet(), pictures, folder / "tiny.pt", known_threshold=0.6)
+    return folder / "tiny.pt"
