@@ -19,10 +19,10 @@ format: $(VENV)/dev.done
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# the full training: hours on a CPU; goes on where it was stopped
+# the full training: hours on a CPU; goes on where it was stopped; without bars, which make no sense once saved
 notebooks: $(VENV)/dev.done
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace cnn_from_scratch.ipynb
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace transfer_learning.ipynb
+	TQDM_DISABLE=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace \
+		cnn_from_scratch.ipynb transfer_learning.ipynb
 
 $(VENV)/app.done: requirements.txt
 	$(PYTHON) -m venv $(VENV)

@@ -102,6 +102,11 @@ def take_of_every_class(labels: Sequence[int], limit: int) -> list[int]:
     return sorted(i for c in np.unique(labels) for i in np.flatnonzero(labels == c)[:each].tolist())
 
 
+def progress_bar(*args, **options) -> tqdm:
+    """A progress bar, or none where ``TQDM_DISABLE`` is set, which tqdm itself heeds in terminals only."""
+    return tqdm(*args, **{"disable": bool(os.environ.get("TQDM_DISABLE"))} | options)
+
+
 def fingerprint(paths: Sequence[Path]) -> str:
     """A name for exactly these pictures: BLAKE2 over class, file name and content of each."""
     digest = hashlib.blake2b(digest_size=8)
@@ -156,7 +161,7 @@ class DecodedPictures:
         try:
             with ThreadPoolExecutor(os.cpu_count()) as pool, open(part, "wb") as out:
                 pictures = pool.map(lambda path: read_picture(path, side), paths)
-                for picture in tqdm(pictures, "decoding pictures once", len(paths), unit="picture"):
+                for picture in progress_bar(pictures, "decoding pictures once", len(paths), unit="picture"):
                     out.write(picture.tobytes())
                     rows.append((offset, *picture.shape[:2]))
                     offset += picture.size
@@ -373,7 +378,7 @@ def show_batch(x: Tensor, titles: Sequence[str], mean: Sequence[float], std: Seq
     pictures = (colours.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     columns = min(6, len(pictures))
     rows = min(2, -(-len(pictures) // columns))
-    figure = Figure(figsize=(2 * columns, 2.25 * rows), dpi=80, layout="tight")
+    figure = Figure(figsize=(2 * columns, 2.25 * rows), dpi=66, layout="tight")
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")

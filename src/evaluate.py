@@ -25,7 +25,6 @@ from PIL import Image
 from scipy import special
 from sklearn import metrics
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from src.calibration import (  # the unused ones are here for those who look for them here
     choose_threshold,  # noqa: F401
@@ -34,7 +33,7 @@ from src.calibration import (  # the unused ones are here for those who look for
     mcnemar,  # noqa: F401
     wilson_interval,
 )
-from src.data import SUFFIXES, find_data_set, list_pictures, read_picture
+from src.data import SUFFIXES, find_data_set, list_pictures, progress_bar, read_picture
 from src.download import DataError
 from src.landmarks import describe
 
@@ -169,8 +168,7 @@ def predict_export(
     labels = np.full(len(paths), -1) if labels is None else np.asarray(labels)
     probabilities = np.empty((len(paths), len(names)), dtype=np.float32)
     known = np.empty(len(paths), dtype=np.float32)
-    # disable=None: a bar in a terminal, nothing in a notebook or a log
-    decoded = tqdm(_decoded(paths, threads), total=len(paths), unit=" photos", disable=None)
+    decoded = progress_bar(_decoded(paths, threads), total=len(paths), unit="photo")
     for row, picture in enumerate(decoded):
         with torch.inference_mode():
             answer = predictor.model.predict(picture[None])

@@ -181,7 +181,7 @@ def plot_mistakes(predictions: Predictions, n: int = 12) -> Figure:
     columns = min(4, max(2, len(worst)))
     rows = max(1, -(-len(worst) // columns))
     size = (2.45 * columns, 2.2 * rows)
-    figure, axes = _subplots(rows, columns, figsize=size, dpi=80, squeeze=False)
+    figure, axes = _subplots(rows, columns, figsize=size, dpi=66, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
         axis.set_anchor("NW")
@@ -308,13 +308,14 @@ def plot_all(predictions: Predictions, unknown: Predictions | None, threshold: f
     return drawn
 
 
+@_styled
 def plot_answers(predictor: Predictor, paths: Sequence[str | Path]) -> Figure:
     """Photos with what an export says of each: its three likeliest landmarks, or that it knows none."""
     photos = [Image.fromarray(read_picture(Path(path), 512)) for path in paths]
     columns = min(2, len(photos))
     rows = -(-len(photos) // columns)
     figure, axes = _subplots(
-        rows, 2 * columns, figsize=(5.4 * columns, 1.75 * rows), dpi=80, squeeze=False,
+        rows, 2 * columns, figsize=(5.4 * columns, 1.75 * rows), dpi=72, squeeze=False,
         width_ratios=[1.5, 1] * columns,
     )  # fmt: skip
     for axis in axes.flat:

@@ -94,7 +94,7 @@ RECIPES = {
             "head": TrainSettings(
                 epochs=2, sizes=(160,), eval_size=224, zoom=0.5, strong=False, lr=5e-3, warmup_epochs=0.0
             ),
-            "finetune": TrainSettings(epochs=8, sizes=(160, 192), eval_size=224, layer_decay=0.9, ema=0.99),
+            "finetune": TrainSettings(epochs=6, sizes=(160, 192), eval_size=224, layer_decay=0.9, ema=0.99),
         },
         unfrozen={"head": 0, "finetune": None},
     ),

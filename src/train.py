@@ -24,7 +24,7 @@ from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 from src.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
-from src.data import Pictures, find_data_set, load_pictures
+from src.data import Pictures, find_data_set, load_pictures, progress_bar
 from src.download import DataError
 from src.model import LandmarkNet
 from src.optimization import (
@@ -198,7 +198,7 @@ def fit(
     validated = average.module if average else model
     mix = mixing(settings, len(pictures.class_names))
     count = len(pictures.train.dataset)
-    with tqdm(total=settings.epochs * count, initial=len(history) * count, unit="picture") as bar:
+    with progress_bar(total=settings.epochs * count, initial=len(history) * count, unit="picture") as bar:
         for epoch in range(len(history), settings.epochs):
             if _stopped_early(history, settings.patience):
                 break

@@ -571,3 +571,31 @@ def test_wrong_input_is_one_sentence_and_writes_nothing(spoil, names, export, da
     assert names in error
     assert len(error.splitlines()) == 1
     assert not out.exists()
+
+
+def test_answers_are_drawn_and_an_unknown_photo_gets_no_name(tiny_export, tmp_path):
+    for name, colour in (("known.png", "red"), ("unknown.png", "gray")):
+        Image.new("RGB", (60, 40), colour).save(tmp_path / name)
+    predictor = Predictor.load(tiny_export)
+    figure = plots.plot_answers(predictor, [tmp_path / "known.png", tmp_path / "unknown.png"])
+    titles = [axis.get_title(loc="left") for axis in figure.axes]
+    assert titles == ["", "Taj Mahal — Agra, India", "", "No landmark that I know"]
+
+
+def test_live_curves_redraw_in_one_place(monkeypatch):
+    shown, updated = [], []
+
+    class Handle:
+        def update(self, figure):
+            updated.append(figure)
+
+    def display(figure, display_id):
+        shown.append(figure)
+        return Handle()
+
+    monkeypatch.setattr("IPython.display.display", display)
+    draw = plots.live_curves()
+    columns = ["epoch", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "lr"]
+    for epochs in (1, 2, 3):
+        draw(pd.DataFrame({column: range(1, epochs + 1) for column in columns}))
+    assert (len(shown), len(updated)) == (1, 2)
