@@ -95,7 +95,19 @@ RECIPES = {
                 epochs=2, sizes=(160,), eval_size=224, zoom=0.5, strong=False, lr=5e-3, warmup_epochs=0.0
             ),
             "finetune": TrainSettings(epochs=6, sizes=(160, 192), eval_size=224, layer_decay=0.9, ema=0.99),
+            # mild augmentation at the size of the evaluation brings training and use together
+            "polish": TrainSettings(
+                epochs=2,
+                sizes=(224,),
+                eval_size=224,
+                zoom=0.5,
+                strong=False,
+                lr=5e-4,
+                warmup_epochs=0.2,
+                layer_decay=0.9,
+                ema=0.99,
+            ),
         },
-        unfrozen={"head": 0, "finetune": None},
+        unfrozen={"head": 0},
     ),
 }

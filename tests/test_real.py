@@ -1,0 +1,46 @@
+"""The committed exports on real photos; skipped where there is no data set."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.data import list_pictures
+from src.evaluate import figures, predict_export
+from src.predictor import Predictor
+
+ROOT = Path(__file__).parents[1]
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(not os.environ.get("LANDMARK_IMAGES"), reason="needs LANDMARK_IMAGES"),
+]
+
+
+# the first accuracies that the project promised for its own development pictures
+@pytest.mark.parametrize(("name", "floor"), [("original_exported.pt", 0.80), ("transfer_exported.pt", 0.95)])
+def test_export_does_on_test_photos_what_its_file_says(name, floor):
+    predictor = Predictor.load(ROOT / "checkpoints" / name)
+    paths, labels, classes = list_pictures(Path(os.environ["LANDMARK_IMAGES"]) / "test")
+    if classes != predictor.class_names:
+        pytest.skip("another data set than the exports were trained on")
+    measured = figures(predict_export(predictor, paths, labels), predictor.known_threshold)
+    said = predictor.info["test"]
+    assert measured["n"] == said["n"]
+    for figure in ("accuracy", "top5", "macro_f1", "ece", "coverage", "accuracy_answered"):
+        assert measured[figure] == pytest.approx(said[figure], abs=0.005), figure
+    assert measured["accuracy"] >= floor
+
+
+@pytest.mark.parametrize("name", ["original_exported.pt", "transfer_exported.pt"])
+def test_one_and_two_threads_answer_alike(name):
+    predictor = Predictor.load(ROOT / "checkpoints" / name)
+    photo = torch.randint(0, 256, (1, 3, 300, 400), dtype=torch.uint8)
+    threads, answers = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            answers.append(predictor.model(photo))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.allclose(*answers, atol=1e-4)
