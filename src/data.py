@@ -353,6 +353,8 @@ def load_pictures(
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
+            # else starting workers draws from the global generator, and a resumed run would differ
+            generator=torch.Generator(),
         )
 
     train_set = dataset(paths, labels, train, augmented, cache)

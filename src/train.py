@@ -63,14 +63,19 @@ def average_weights(model: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(model, avg_fn=update, use_buffers=True)
 
 
+def unmixed(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The batch as it is."""
+    return x, y
+
+
 def mixing(settings: TrainSettings, classes: int) -> Callable:
     """The function ``(x, y) → (x, y)`` that mixes pictures and labels of a batch, or leaves them."""
-    choices: list[nn.Module] = [nn.Identity()]
+    choices: list[Callable] = [unmixed]
     if settings.mixup:
         choices.append(v2.MixUp(alpha=settings.mixup, num_classes=classes))
     if settings.cutmix:
         choices.append(v2.CutMix(alpha=settings.cutmix, num_classes=classes))
-    return v2.RandomChoice(choices) if len(choices) > 1 else lambda x, y: (x, y)
+    return v2.RandomChoice(choices) if len(choices) > 1 else unmixed
 
 
 def train_one_epoch(
@@ -82,7 +87,7 @@ def train_one_epoch(
     *,
     schedule: LRScheduler | None = None,
     average: AveragedModel | None = None,
-    mix: Callable = lambda x, y: (x, y),
+    mix: Callable = unmixed,
     clip: float = 0.0,
     bar: tqdm | None = None,
 ) -> dict[str, float]:
