@@ -1,0 +1,108 @@
+// Drag and drop, and photos sent in parts, for the ipywidgets FileUpload of the app.
+(() => {
+  if (window.landmarkTagger) return; // the notebook cell was run again
+  window.landmarkTagger = true;
+
+  const PART = 2 * 2 ** 20; // bytes in one message; Jupyter servers take 10 MB unless told otherwise
+  const PATIENCE = 60_000; // milliseconds for one part to be sent and dealt with
+
+  // FileUpload keeps its <input> outside the document and opens it by click(): caught here, once.
+  function inputOf(button) {
+    const open = HTMLInputElement.prototype.click;
+    let input = null;
+    HTMLInputElement.prototype.click = function () { input = this; };
+    try { button.click(); } finally { HTMLInputElement.prototype.click = open; }
+    return input;
+  }
+
+  // Resolves when the app has dealt with a message.
+  function receipt(app) {
+    return new Promise((resolve, reject) => {
+      const seen = new MutationObserver(() => { stop(); resolve(); });
+      const timer = setTimeout(() => { stop(); reject(new Error("no receipt")); }, PATIENCE);
+      const stop = () => { seen.disconnect(); clearTimeout(timer); };
+      seen.observe(app.querySelector(".lt-receipt"), { childList: true, subtree: true });
+    });
+  }
+
+  function improve(app) {
+    const drop = app.querySelector(".lt-drop");
+    const button = app.querySelector("button.widget-upload");
+    const input = inputOf(button);
+    if (!input) return;
+    const limit = Number(app.querySelector("[data-limit]").dataset.limit);
+    const sending = document.createElement("p");
+    sending.className = "lt-sending";
+    drop.after(sending);
+    for (const live of [sending, app.querySelector(".lt-status")]) live.setAttribute("role", "status");
+    button.setAttribute("aria-label", "Choose photos");
+
+    let queue = [];
+    let working = false;
+    let passing = false; // the change event is ours and meant for FileUpload
+
+    async function send(file, number) {
+      const tooLarge = file.size > limit; // only its name and size go, for the answer that says so
+      const parts = tooLarge ? 1 : Math.max(1, Math.ceil(file.size / PART));
+      for (let part = 1; part <= parts; part++) {
+        const content = tooLarge ? [] : [file.slice((part - 1) * PART, part * PART)];
+        const of = `photo=${number}/${queue.length}; part=${part}/${parts}; size=${file.size}`;
+        const list = new DataTransfer();
+        list.items.add(new File(content, file.name, { type: `application/x-photo-part; ${of}` }));
+        const percent = Math.round((100 * (part - 1)) / parts);
+        sending.textContent =
+          parts > 1 ? `Sending photo ${number} of ${queue.length}: ${percent} %` : "";
+        const answered = receipt(app);
+        passing = true;
+        input.files = list.files;
+        input.dispatchEvent(new Event("change"));
+        passing = false;
+        await answered;
+      }
+      sending.textContent = "";
+    }
+
+    async function add(files) {
+      queue.push(...files);
+      if (working) return;
+      working = true;
+      try {
+        for (let i = 0; i < queue.length; i++) await send(queue[i], i + 1);
+      } catch {
+        sending.textContent = "The server does not answer; please reload the page and send the photos again.";
+      }
+      queue = [];
+      working = false;
+    }
+
+    input.addEventListener("change", (event) => {
+      if (passing) return;
+      event.stopImmediatePropagation();
+      add(Array.from(input.files));
+    }, true);
+    drop.addEventListener("click", (event) => {
+      if (!button.contains(event.target)) button.click();
+    });
+    for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
+      drop.addEventListener(kind, (event) => {
+        event.preventDefault();
+        drop.classList.toggle("lt-over", kind === "dragenter" || kind === "dragover");
+        if (kind === "drop") add(Array.from(event.dataTransfer.files));
+      });
+    }
+  }
+
+  // The widgets appear some time after this script, and again when the cell is run again.
+  const needed = [".lt-drop", "[data-limit]", "button.widget-upload", ".lt-receipt", ".lt-status"];
+  const improved = new WeakSet();
+  function look() {
+    for (const app of document.querySelectorAll(".lt-app")) {
+      if (improved.has(app) || !needed.every((part) => app.querySelector(part))) continue;
+      improved.add(app);
+      improve(app);
+    }
+  }
+  const watched = { childList: true, subtree: true, attributeFilter: ["class"] }; // classes come later still
+  new MutationObserver(look).observe(document.body, watched);
+  look();
+})();

@@ -1,0 +1,362 @@
+"""The app's widgets, without a browser: what is shown for good and bad photos, and what is kept of them."""
+
+import ast
+import base64
+import datetime
+import io
+import json
+import logging
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import ipywidgets
+import nbformat
+import pytest
+from conftest import encode, quarters
+from nbclient import NotebookClient
+from PIL import Image
+
+from src import app as app_module
+from src import photos
+from src.app import LandmarkApp, make_app
+from src.landmarks import Landmark
+from src.predictor import Answer, Guess
+
+ROOT = Path(__file__).resolve().parent.parent
+TAJ = Landmark("10.Taj_Mahal", "Taj Mahal", "Agra", "India")
+OTHERS = [
+    Landmark("03.Eiffel_Tower", "Eiffel Tower", "Paris", "France"),
+    Landmark("17.Hawa_Mahal", "Hawa Mahal", "Jaipur", "India"),
+    Landmark("09.Stonehenge", "Stonehenge", "Wiltshire", "United Kingdom"),
+    Landmark("50.Nowhere", "<b>Nowhere</b>"),
+]
+
+
+class FakePredictor:
+    """Always the Taj Mahal, surely or not."""
+
+    def __init__(self, known=0.9, best=0.93):
+        self.landmarks = [TAJ, *OTHERS]
+        self.known, self.best = known, best
+        self.seen = []
+
+    def predict(self, pictures):
+        self.seen += pictures
+        rest = [(1 - self.best) / 4] * 4
+        guesses = [Guess(*pair) for pair in zip(self.landmarks, [self.best, *rest], strict=True)]
+        return [Answer(tuple(guesses), self.known, self.known >= 0.5) for _ in pictures]
+
+
+def chosen(*files):
+    """FileUpload's value as the browser sends it: (name, bytes) or (name, bytes, type)."""
+    now = datetime.datetime.now(datetime.UTC)
+    return tuple(
+        {
+            "name": name,
+            "type": kind[0] if kind else "image/jpeg",
+            "size": len(data),
+            "content": memoryview(data),
+            "last_modified": now,
+        }
+        for name, data, *kind in files
+    )
+
+
+def cards(app):
+    return [card.value for card in app.results.children]
+
+
+def text(html):
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+
+
+@pytest.fixture
+def app():
+    return LandmarkApp(FakePredictor())
+
+
+def test_a_recognised_photo(app, jpeg):
+    app.upload.value = chosen(("IMG_1.jpg", jpeg))
+    [card] = cards(app)
+    assert "<h2>Taj Mahal — Agra, India</h2>" in card
+    assert "lt-known" in card
+    assert "IMG_1.jpg" in card
+    bars = re.findall(r"<li>(.*?)</li>", card)
+    assert [text(bar) for bar in bars] == [
+        "Taj Mahal Agra, India 93 %",
+        "Eiffel Tower Paris, France 2 %",
+        "Hawa Mahal Jaipur, India 2 %",
+        "Stonehenge Wiltshire, United Kingdom 2 %",
+        "&lt;b&gt;Nowhere&lt;/b&gt; 2 %",
+    ]
+    assert re.findall(r'style="width:([0-9.]+)%"', card)[0] == "93.0"
+    assert text(app.status.value) == "Looked at 1 photo."
+
+
+def test_an_unknown_photo_gets_no_name_as_its_headline(jpeg):
+    app = LandmarkApp(FakePredictor(known=0.12, best=0.96))
+    app.upload.value = chosen(("IMG_1.jpg", jpeg))
+    [card] = cards(app)
+    sentence = "It looks most like Taj Mahal, but I am not sure enough to say so (12 %)."
+    assert f"No landmark that I know. {sentence}" in text(card)
+    assert "Taj Mahal" not in re.search("<h2>(.*?)</h2>", card)[1]
+    assert "lt-unknown" in card
+    assert "lt-known" not in card
+    assert "What is closest" in card
+    assert card.count("<li>") == 5
+
+
+@pytest.mark.parametrize(
+    ("probability", "shown"),
+    [(0, "< 1 %"), (0.004, "< 1 %"), (0.126, "13 %"), (0.994, "> 99 %"), (1, "> 99 %")],
+)
+def test_never_quite_sure(probability, shown):
+    assert app_module._percent(probability) == shown
+
+
+def test_fewer_than_five_landmarks(jpeg):
+    predictor = FakePredictor()
+    predictor.predict = lambda pictures: [Answer((Guess(TAJ, 0.7), Guess(OTHERS[0], 0.3)), 0.7, True)]
+    app = LandmarkApp(predictor)
+    app.upload.value = chosen(("IMG_1.jpg", jpeg))
+    assert cards(app)[0].count("<li>") == 2
+    assert "five" not in cards(app)[0]
+
+
+def test_one_bad_photo_says_why_and_the_others_go_on(app, jpeg):
+    app.upload.value = chosen(
+        ("a.jpg", jpeg), ("holiday.pdf", b"%PDF"), ("cut.jpg", jpeg[:300]), ("b.jpg", jpeg)
+    )
+    shown = cards(app)
+    assert len(shown) == 4
+    assert "a.jpg" in shown[0]
+    assert "holiday.pdf is not a picture that can be read here; use JPEG, PNG, WebP, GIF or HEIC." in shown[1]
+    assert "cut.jpg is damaged or incomplete" in shown[2]
+    assert "Taj Mahal — Agra, India" in shown[3]
+    assert text(app.status.value) == "Looked at 4 photos; 2 of them could not be read."
+
+
+def test_progress_is_shown_photo_by_photo(app, jpeg):
+    seen = []
+    app.status.observe(lambda change: seen.append(text(change["new"])), "value")
+    app.upload.value = chosen(("a.jpg", jpeg), ("b.jpg", jpeg))
+    assert seen == ["Looking at photo 1 of 2 …", "Looking at photo 2 of 2 …", "Looked at 2 photos."]
+
+
+def test_an_error_inside_is_a_sentence(app, jpeg):
+    def fail(pictures):
+        raise RuntimeError("secret path /srv/model")
+
+    app._predictor.predict = fail
+    app.upload.value = chosen(("a.jpg", jpeg))
+    assert "a.jpg could not be looked at (RuntimeError); try another photo." in cards(app)[0]
+    assert "secret" not in str(cards(app)) + app.status.value
+    assert text(app.status.value) == "This photo could not be read."
+
+
+def test_a_message_that_makes_no_sense_is_a_sentence(app):
+    [file] = chosen(("a.jpg", b""))
+    app.upload.value = (file | {"content": None},)
+    assert "Something went wrong (TypeError); please try again." in app.status.value
+    assert "data-received" in app.receipt.value
+
+
+@pytest.mark.parametrize("data", [b"no picture", None])
+def test_names_are_text(app, jpeg, data):
+    name = "<img src=x onerror=alert(1)>\"'&amp;.jpg"
+    app.upload.value = chosen((name, data or jpeg))
+    [card] = cards(app)
+    assert "<img src=x" not in card
+    assert "&lt;img src=x onerror=alert(1)&gt;" in card
+    assert 'alert(1)>"' not in card
+
+
+def test_newest_upload_first_and_the_same_file_again(app, jpeg):
+    app.upload.value = chosen(("a.jpg", jpeg), ("b.jpg", jpeg))
+    app.upload.value = chosen(("c.jpg", jpeg))
+    app.upload.value = chosen(("c.jpg", jpeg))
+    names = [re.search("<figcaption>(.*?)<", card)[1] for card in cards(app)]
+    assert names == ["c.jpg", "c.jpg", "a.jpg", "b.jpg"]
+
+
+def test_clear(app, jpeg):
+    assert app.clear.layout.display == "none"
+    app.upload.value = chosen(("a.jpg", jpeg))
+    assert app.clear.layout.display != "none"
+    [card] = app.results.children
+    app.clear.click()
+    assert app.results.children == ()
+    assert app.clear.layout.display == "none"
+    assert text(app.status.value) == ""
+    assert card.comm is None or card.model_id is None  # closed, so its picture is not held anywhere
+    app.upload.value = chosen(("a.jpg", jpeg))
+    assert len(cards(app)) == 1
+
+
+def test_the_photo_is_seen_upright_and_small(app):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010F] = "Secret camera"
+    stored = quarters(2000, 1600).transpose(Image.Transpose.ROTATE_90)
+    app.upload.value = chosen(("turned.jpg", encode(stored, exif=exif, quality=95)))
+    [card] = cards(app)
+    source = re.search('src="data:image/jpeg;base64,([^"]+)"', card)[1]
+    small = Image.open(io.BytesIO(base64.b64decode(source)))
+    assert small.size == (640, 512)
+    assert 'width="640" height="512"' in card
+    assert small.getpixel((9, 9))[0] > 240  # red is at the top left
+    assert not small.getexif()
+    assert app._predictor.seen[0].size == (1280, 1024)
+
+
+def test_nothing_of_an_upload_is_kept(app, jpeg, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    caplog.set_level(logging.DEBUG)
+    app.upload.value = chosen(("private.jpg", jpeg), ("rubbish-name.jpg", b"rubbish"))
+    assert app.upload.value == ()
+    state = json.dumps(ipywidgets.Widget.get_manager_state(), default=lambda data: bytes(data).hex())
+    assert base64.b64encode(jpeg).decode()[40:140] not in state
+    assert jpeg[30:90].hex() not in state
+    assert list(tmp_path.iterdir()) == []
+    assert "private" not in caplog.text
+    assert "rubbish" not in caplog.text
+
+
+def part(data, photo=1, photos_=1, number=1, parts=1, size=None, name="big.jpg"):
+    size = len(data) if size is None else size
+    kind = f"application/x-photo-part; photo={photo}/{photos_}; part={number}/{parts}; size={size}"
+    return chosen((name, data, kind))
+
+
+def test_a_photo_in_parts(app, jpeg):
+    third = len(jpeg) // 3
+    pieces = [jpeg[:third], jpeg[third : 2 * third], jpeg[2 * third :]]
+    for number, piece in enumerate(pieces, 1):
+        assert cards(app) == []
+        app.upload.value = part(piece, 1, 2, number, 3, len(jpeg))
+        assert app.receipt.value == f'<i data-received="{number}"></i>'
+    assert "Taj Mahal — Agra, India" in cards(app)[0]
+    app.upload.value = part(jpeg, 2, 2, name="next.jpg")
+    assert len(cards(app)) == 2
+    assert "next.jpg" in cards(app)[1]
+    assert text(app.status.value) == "Looked at 2 photos."
+
+
+def test_a_photo_that_broke_off_does_not_spoil_the_next(app, jpeg):
+    app.upload.value = part(jpeg[:500], 1, 1, 1, 2, len(jpeg), name="first.jpg")
+    app.upload.value = part(jpeg[:200], 1, 1, 1, 2, len(jpeg), name="second.jpg")
+    app.upload.value = part(jpeg[200:], 1, 1, 2, 2, len(jpeg), name="second.jpg")
+    assert "Taj Mahal — Agra, India" in cards(app)[0]
+
+
+def test_a_photo_that_the_browser_did_not_send_for_its_size(app):
+    app.upload.value = part(b"", size=photos.MAX_BYTES + 2**20)
+    assert "big.jpg has 51 MB, and at most 50 MB can be read; use a smaller copy." in cards(app)[0]
+
+
+def test_parts_without_end_are_not_collected(app, monkeypatch):
+    monkeypatch.setattr(app_module, "MAX_BYTES", 1000)
+    monkeypatch.setattr(photos, "MAX_BYTES", 1000)
+    for number in range(1, 21):
+        app.upload.value = part(b"x" * 400, 1, 1, number, 20, 8000)
+        assert sum(map(len, app._inbox._parts)) <= 1000
+    assert "big.jpg has 0 MB, and at most" in cards(app)[0]
+
+
+def test_landmarks_by_country(app):
+    footer = app.children[-1].value
+    assert "It knows 5 landmarks" in footer
+    order = ["France", "Eiffel Tower", "India", "Hawa Mahal", "Taj Mahal", "United Kingdom", "Elsewhere"]
+    places = [footer.index(f">{word}<") for word in order]
+    assert places == sorted(places)
+    assert "&lt;b&gt;Nowhere&lt;/b&gt;" in footer
+
+
+def test_missing_export_is_one_sentence(tmp_path):
+    page = make_app(tmp_path / "missing.pt")
+    sentence = text(page.children[-1].value)
+    assert "missing.pt" in sentence
+    assert sentence.count(". ") == 0
+    assert "Landmark tagger" in page.children[0].value
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish", b"PK\x03\x04" + b"\0" * 100])
+def test_unreadable_export_is_one_sentence(tmp_path, content):
+    path = tmp_path / "broken.pt"
+    path.write_bytes(content)
+    sentence = text(make_app(path).children[-1].value)
+    assert "broken.pt" in sentence
+    assert "Traceback" not in sentence
+
+
+def test_any_other_failure_to_load_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(app_module.Predictor, "load", lambda path: 1 / 0)
+    sentence = text(make_app("some.pt").children[-1].value)
+    assert sentence == "The model some.pt cannot be loaded (ZeroDivisionError); export it again."
+
+
+def test_import_is_light():
+    """What a visitor waits for: nothing that only training and evaluation need."""
+    heavy = {"pandas", "sklearn", "matplotlib", "torchvision", "timm", "scipy"}
+    code = f"import sys, src.app; print(*({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_notebook_is_clean():
+    notebook = nbformat.read(ROOT / "app.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert notebook.metadata.language_info.name == "python"
+    assert notebook.metadata.title == "Landmark tagger"
+    assert "widgets" not in notebook.metadata
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert cell.outputs == []
+            assert cell.execution_count is None
+            kinds = {type(node) for node in ast.walk(ast.parse(cell.source))}
+            assert not kinds & {ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef}
+
+
+def run_notebook(folder):
+    """Everything app.ipynb displays in plain Jupyter when it lies in `folder`."""
+    shutil.copy(ROOT / "app.ipynb", folder)
+    notebook = nbformat.read(folder / "app.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
+    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def test_notebook_alone_says_what_is_missing(tmp_path):
+    [output] = run_notebook(tmp_path)
+    export = Path("checkpoints/transfer_exported.pt")
+    assert (
+        output.text
+        == f"The model {export} is missing: copy it there, or make it with transfer_learning.ipynb.\n"
+    )
+
+
+@pytest.mark.parametrize("kind", ["rubbish", "zip"])
+def test_notebook_with_a_broken_export_says_so(tmp_path, kind):
+    export = tmp_path / "checkpoints" / "transfer_exported.pt"
+    export.parent.mkdir()
+    export.write_bytes(b"rubbish")
+    if kind == "zip":
+        with zipfile.ZipFile(export, "w") as archive:
+            archive.writestr("archive/data.pkl", b"")
+    [output] = run_notebook(tmp_path)
+    assert output.text.endswith("cannot be read: replace it with a fresh copy.\n")
+
+
+def test_notebook_in_plain_jupyter(tiny_export, tmp_path):
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copy(tiny_export, tmp_path / "checkpoints" / "transfer_exported.pt")
+    looks, page = run_notebook(tmp_path)
+    assert ".lt-app" in looks.data["text/html"]
+    assert "application/vnd.jupyter.widget-view+json" in page.data

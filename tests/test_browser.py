@@ -1,0 +1,352 @@
+"""The app as a visitor meets it: the real Voila server on loopback, driven in Chromium."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from conftest import encode, quarters
+from PIL import Image
+
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium"),
+]
+
+ROOT = Path(__file__).resolve().parent.parent
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE = 120_000  # milliseconds; a test machine may be busy with something else
+
+
+@contextlib.contextmanager
+def voila(folder, *options):
+    """Voila serving app.ipynb of `folder`, with settings of its own; gives its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = folder.with_name(f"{folder.name}-settings")
+    own = {f"JUPYTER_{kind}_DIR": str(settings / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    environment = {**os.environ, **own, "IPYTHONDIR": str(settings / "ipython"), "JUPYTER_NO_CONFIG": "1"}
+    environment.pop("PYTHONPATH", None)
+    command = [sys.executable, "-m", "voila", "app.ipynb", "--no-browser", f"--port={port}", *options]
+    log = settings / "log.txt"
+    settings.mkdir()
+    with log.open("w") as output:
+        server = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
+    try:
+        wait_for_port(port, server, log)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def wait_for_port(port, server, log):
+    end = time.monotonic() + PATIENCE / 1000
+    while time.monotonic() < end:
+        assert server.poll() is None, log.read_text()
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"Voila did not start:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        sync_api.expect.set_options(timeout=PATIENCE)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """An open page of the app, and what it tried to load from elsewhere or complained of."""
+
+    def __init__(self, browser, address, script=""):
+        self.page = browser.new_page(viewport={"width": 1280, "height": 900})
+        self.page.set_default_timeout(PATIENCE)
+        self.went_out, self.errors = [], []
+        self.page.route(lambda url: not url.startswith(address), self._refuse)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.errors.append(dialog.message), dialog.dismiss()))
+        if script:
+            self.page.add_init_script(script)
+        self.page.goto(address)
+
+    def _refuse(self, route):
+        self.went_out.append(route.request.url)
+        route.abort()
+
+    def upload(self, *files):
+        """Choose (name, bytes) files with the button; wait until there is a card more for each."""
+        cards = self.page.locator(".lt-card")
+        wanted = cards.count() + len(files)
+        with tempfile.TemporaryDirectory() as folder, self.page.expect_file_chooser() as chooser:
+            paths = [Path(folder, str(number), name) for number, (name, _) in enumerate(files)]
+            for path, (_, data) in zip(paths, files, strict=True):
+                path.parent.mkdir()
+                path.write_bytes(data)
+            self.page.get_by_role("button", name="Choose photos").click()
+            chooser.value.set_files(paths)
+            sync_api.expect(cards).to_have_count(wanted)
+        return [card.inner_text() for card in cards.all()]
+
+    def clear(self):
+        if self.page.locator(".lt-card").count():
+            self.page.get_by_role("button", name="Clear results").click()
+            sync_api.expect(self.page.locator(".lt-card")).to_have_count(0)
+
+    def drop(self, *files):
+        """Drop (name, bytes) files on the upload area."""
+        files = [[name, list(data)] for name, data in files]
+        self.page.evaluate(
+            """(files) => {
+                const dataTransfer = new DataTransfer();
+                for (const [name, data] of files)
+                    dataTransfer.items.add(new File([new Uint8Array(data)], name, { type: "image/jpeg" }));
+                const options = { dataTransfer, bubbles: true, cancelable: true };
+                for (const kind of ["dragenter", "dragover", "drop"])
+                    document.querySelector(".lt-drop p").dispatchEvent(new DragEvent(kind, options));
+            }""",
+            files,
+        )
+
+
+def copy_app(folder, *names):
+    folder.mkdir()
+    for name in ("app.ipynb", *names):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, folder / name)
+    (folder / "checkpoints").mkdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory, tiny_export):
+    """The address of the app served as from a clone of the repository."""
+    folder = copy_app(tmp_path_factory.mktemp("served") / "clone", "src", "voila.json")
+    shutil.copy(tiny_export, folder / "checkpoints" / "transfer_exported.pt")
+    with voila(folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory, tiny_export):
+    """The address of the app served from a folder with nothing but the notebook and the export."""
+    folder = copy_app(tmp_path_factory.mktemp("served") / "alone")
+    shutil.copy(tiny_export, folder / "checkpoints" / "transfer_exported.pt")
+    with voila(folder, "--show_tracebacks=True") as address:
+        yield address
+    assert sorted(path.name for path in folder.iterdir()) == ["app.ipynb", "checkpoints"]
+
+
+@pytest.fixture(scope="module")
+def first_visit(chromium, repository):
+    visit = Visit(chromium, repository)
+    yield visit
+    visit.page.close()
+
+
+@pytest.fixture
+def visit(first_visit):
+    first_visit.clear()
+    first_visit.page.set_viewport_size({"width": 1280, "height": 900})
+    yield first_visit
+    assert first_visit.errors == []
+
+
+@pytest.fixture(scope="module")
+def visit_alone(chromium, alone):
+    visit = Visit(chromium, alone)
+    yield visit
+    visit.page.close()
+
+
+RED = encode(Image.new("RGB", (320, 240), (220, 20, 20)))
+GREEN = encode(Image.new("RGB", (240, 320), (20, 220, 20)))
+GRAY = encode(Image.new("RGB", (320, 240), (128, 128, 128)))
+
+
+@pytest.fixture(scope="module")
+def phone_photo():
+    """A 12-megapixel JPEG of more than 15 MB, mostly red."""
+    noise = Image.effect_noise((4000, 3000), 100)
+    shade = noise.point(lambda value: value // 4)
+    data = encode(Image.merge("RGB", (noise, shade, shade)), quality=90, subsampling=0)
+    assert 15_000_000 < len(data) < 25_000_000
+    return data
+
+
+def assert_app_and_nothing_of_its_workings(visit):
+    page = visit.page
+    assert page.title() == "Landmark tagger"
+    sync_api.expect(page.get_by_role("heading", name="Landmark tagger")).to_be_visible()
+    sync_api.expect(page.get_by_role("button", name="Choose photos")).to_be_visible()
+    sync_api.expect(page.get_by_text("It knows 3 landmarks")).to_be_visible()
+    shown = page.inner_text("body")
+    for word in ("import ", "show(", "Traceback", "Warning", "Error"):
+        assert word not in shown
+    assert "from src.app" not in page.content()
+
+
+def test_app_is_there_and_its_source_is_not(visit):
+    assert_app_and_nothing_of_its_workings(visit)
+
+
+def test_standalone_app_is_there_and_its_source_is_not(visit_alone):
+    assert_app_and_nothing_of_its_workings(visit_alone)
+
+
+def test_page_asks_nobody_else_for_anything(visit):
+    """Voila's page names a CDN for icons; the content security policy of voila.json stops that."""
+    assert visit.went_out == []
+
+
+def test_photo_is_answered_with_a_name_and_bars(visit):
+    [card] = visit.upload(("IMG_1.jpg", RED))
+    assert "Taj Mahal — Agra, India" in card
+    assert "IMG_1.jpg" in card
+    widths = [bar.bounding_box()["width"] for bar in visit.page.locator(".lt-guesses .lt-track > div").all()]
+    assert len(widths) == 3
+    assert widths[0] > 10 * widths[1]
+    image = visit.page.locator(".lt-card img")
+    assert image.get_attribute("alt") == "Your photo IMG_1.jpg"
+    assert image.evaluate("image => image.naturalWidth") == 320
+    sync_api.expect(visit.page.get_by_role("status").get_by_text("Looked at 1 photo.")).to_be_visible()
+
+
+def test_unknown_photo(visit):
+    [card] = visit.upload(("gray.jpg", GRAY))
+    assert "No landmark that I know." in card
+    assert re.search(r"It looks most like .*, but I am not sure enough to say so \(\d+ %\)\.", card)
+
+
+def test_rubbish_is_answered_with_a_sentence(visit):
+    [card] = visit.upload(("holiday.pdf", b"%PDF-1.7"))
+    assert "holiday.pdf is not a picture that can be read here; use JPEG, PNG, WebP, GIF or HEIC." in card
+
+
+def test_several_at_once_with_a_bad_one_and_then_the_same_again(visit):
+    files = [("a.jpg", RED), ("bad.jpg", RED[:200]), ("c.jpg", GREEN)]
+    for _ in range(2):
+        cards = visit.upload(*files)[:3]
+        assert "Taj Mahal" in cards[0]
+        assert "bad.jpg is damaged" in cards[1]
+        assert "Eiffel Tower — Paris, France" in cards[2]
+        visit.clear()
+
+
+def test_dropped_photos(visit):
+    visit.drop(("a.jpg", RED), ("b.jpg", GREEN))
+    cards = visit.page.locator(".lt-card")
+    sync_api.expect(cards).to_have_count(2)
+    assert "Eiffel Tower" in cards.nth(1).inner_text()
+
+
+def test_file_name_is_text(visit):
+    name = "<img src=x onerror=alert(1)>.jpg"
+    cards = visit.upload((name, RED), (name, b"rubbish"))
+    assert name in cards[0]
+    assert f"{name} is not a picture" in cards[1]
+    assert visit.page.locator("img[src=x]").count() == 0
+
+
+def test_photo_is_turned_upright(visit):
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    visit.upload(("turned.jpg", encode(quarters(320, 240).transpose(Image.Transpose.ROTATE_270), exif=exif)))
+    image = visit.page.locator(".lt-card img")
+    assert image.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [320, 240]
+
+
+def test_phone_window_has_nothing_to_scroll_sideways(visit):
+    visit.page.set_viewport_size({"width": 390, "height": 844})
+    name = "a-rather-long-file-name-without-a-single-space-as-some-cameras-give-them-0123456789.jpg"
+    visit.upload(("a.jpg", RED), (name, GREEN), (name, b"rubbish"), ("gray.jpg", GRAY))
+    visit.page.get_by_text("It knows 3 landmarks").click()
+    widths = visit.page.evaluate(
+        "[document.documentElement.scrollWidth, document.body.scrollWidth, "
+        "...[...document.querySelectorAll('.lt-app *')].map(e => e.getBoundingClientRect().right)]"
+    )
+    assert max(widths) <= 390
+    photo, answer = (visit.page.locator(f".lt-card {part}").first.bounding_box() for part in ("figure", "h2"))
+    assert answer["y"] > photo["y"] + photo["height"] - 1  # below each other
+
+
+def test_keyboard_reaches_the_button_and_shows_it(visit):
+    button = visit.page.get_by_role("button", name="Choose photos")
+    button.focus()
+    visit.page.keyboard.press("Shift+Tab")
+    visit.page.keyboard.press("Tab")
+    assert button.evaluate("button => button === document.activeElement")
+    assert button.evaluate("button => getComputedStyle(button).outlineStyle") == "solid"
+
+
+def test_phone_photo_of_15_mb(visit, phone_photo):
+    assert "Taj Mahal" in visit.upload(("phone.jpg", phone_photo))[0]
+
+
+def test_phone_photo_of_15_mb_standalone(visit_alone, phone_photo):
+    """Here the server has its 10 MB limit: the photo comes in parts."""
+    cards = visit_alone.upload(("phone.jpg", phone_photo), ("bad.jpg", b"rubbish"))
+    assert "Taj Mahal" in cards[0]
+    assert "bad.jpg is not a picture" in cards[1]
+    assert "Traceback" not in visit_alone.page.inner_text("body")
+    assert visit_alone.errors == []
+
+
+def test_two_phone_photos_in_one_message(chromium, repository, phone_photo):
+    """Without the script a whole upload is one message; voila.json lets it through."""
+    visit = Visit(chromium, repository, script="window.landmarkTagger = true")
+    cards = visit.upload(("a.jpg", phone_photo), ("b.jpg", phone_photo))
+    visit.page.close()
+    assert all("Taj Mahal" in card for card in cards)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["app.ipynb", "voila.json", "src/app.py", "src/landmarks.csv", "checkpoints/transfer_exported.pt", "../"],
+)
+def test_files_are_not_served(repository, path):
+    request = urllib.request.Request(f"{repository}voila/files/{path}")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30)
+    assert refused.value.code in (403, 404)
+
+
+def test_missing_export_is_a_sentence_even_with_tracebacks_on(chromium, tmp_path):
+    folder = copy_app(tmp_path / "clone", "src", "voila.json")
+    with voila(folder, "--show_tracebacks=True", "--preheat_kernel=False") as address:
+        visit = Visit(chromium, address)
+        sync_api.expect(visit.page.get_by_role("alert")).to_contain_text("transfer_exported.pt")
+        shown = visit.page.inner_text("body")
+        visit.page.close()
+    assert "Landmark tagger" in shown
+    assert "Traceback" not in shown
+    assert "Error" not in shown
