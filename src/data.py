@@ -104,7 +104,9 @@ def take_of_every_class(labels: Sequence[int], limit: int) -> list[int]:
 
 def progress_bar(*args, **options) -> tqdm:
     """A progress bar, or none where ``TQDM_DISABLE`` is set, which tqdm itself heeds in terminals only."""
-    return tqdm(*args, **{"disable": bool(os.environ.get("TQDM_DISABLE"))} | options)
+    if os.environ.get("TQDM_DISABLE"):
+        options["disable"] = True
+    return tqdm(*args, **options)
 
 
 def fingerprint(paths: Sequence[Path]) -> str:

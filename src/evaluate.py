@@ -168,7 +168,8 @@ def predict_export(
     labels = np.full(len(paths), -1) if labels is None else np.asarray(labels)
     probabilities = np.empty((len(paths), len(names)), dtype=np.float32)
     known = np.empty(len(paths), dtype=np.float32)
-    decoded = progress_bar(_decoded(paths, threads), total=len(paths), unit="photo")
+    # disable=None: a bar in terminals and notebooks, nothing in a log
+    decoded = progress_bar(_decoded(paths, threads), total=len(paths), unit="photo", disable=None)
     for row, picture in enumerate(decoded):
         with torch.inference_mode():
             answer = predictor.model.predict(picture[None])
