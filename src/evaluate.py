@@ -26,13 +26,7 @@ from scipy import special
 from sklearn import metrics
 from torch import Tensor, nn
 
-from src.calibration import (  # the unused ones are here for those who look for them here
-    choose_threshold,  # noqa: F401
-    expected_calibration_error,
-    fit_temperature,  # noqa: F401
-    mcnemar,  # noqa: F401
-    wilson_interval,
-)
+from src.calibration import expected_calibration_error, wilson_interval
 from src.data import SUFFIXES, find_data_set, list_pictures, progress_bar, read_picture
 from src.download import DataError
 from src.landmarks import describe

@@ -15,21 +15,23 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from src import evaluate, plots
+from src.calibration import (
+    choose_threshold,
+    expected_calibration_error,
+    fit_temperature,
+    mcnemar,
+    wilson_interval,
+)
 from src.download import DataError
 from src.evaluate import (
     Predictions,
-    choose_threshold,
     compare,
-    expected_calibration_error,
     figures,
-    fit_temperature,
-    mcnemar,
     milliseconds,
     most_confused,
     per_class,
     predict,
     predict_export,
-    wilson_interval,
 )
 from src.predictor import Predictor
 
