@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: app test lint format notebooks clean
+BACKBONE ?= tf_efficientnet_lite2
+
+.PHONY: app test lint format notebooks udacity clean
 
 app: $(VENV)/app.done
 	$(BIN)/voila app.ipynb
 
 test: $(VENV)/dev.done
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .
@@ -23,6 +25,14 @@ format: $(VENV)/dev.done
 notebooks: $(VENV)/dev.done
 	TQDM_DISABLE=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace \
 		cnn_from_scratch.ipynb transfer_learning.ipynb
+
+# both networks on the Udacity landmarks, which are downloaded first (750 MB): needs the internet, and hours or a GPU
+udacity: PYTHON_THERE = env -u LANDMARK_IMAGES $(BIN)/python
+udacity: $(VENV)/app.done
+	$(PYTHON_THERE) -m src.train --model scratch --runs runs/udacity
+	$(PYTHON_THERE) -m src.export runs/udacity/scratch/train runs/udacity/original_exported.pt
+	$(PYTHON_THERE) -m src.train --model transfer --backbone $(BACKBONE) --runs runs/udacity
+	$(PYTHON_THERE) -m src.export runs/udacity/transfer/polish runs/udacity/transfer_exported.pt
 
 $(VENV)/app.done: requirements.txt
 	$(PYTHON) -m venv $(VENV)

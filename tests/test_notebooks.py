@@ -5,13 +5,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import make_data_set
+from conftest import make_data_set, make_others
 from nbclient import NotebookClient
 
 from src.predictor import Predictor
 
 ROOT = Path(__file__).parents[1]
 TRAINING = ("cnn_from_scratch.ipynb", "transfer_learning.ipynb")
+IN_ONE_WORKER = pytest.mark.xdist_group("tour")  # the tour is run once for all that look at it
 EXPORTS = ("original_exported.pt", "transfer_exported.pt")
 
 
@@ -24,6 +25,7 @@ def tour(tmp_path_factory):
     """Both notebooks run as a tour on tiny data, one after the other, in a folder of their own."""
     folder = tmp_path_factory.mktemp("tour")
     data = make_data_set(folder / "data", train=12, test=4)
+    make_others(folder / "not_landmarks")
     environment = {
         "PYTHONPATH": str(ROOT),
         "XDG_CACHE_HOME": str(folder / "cache"),
@@ -44,6 +46,7 @@ def tour(tmp_path_factory):
     return folder
 
 
+@IN_ONE_WORKER
 @pytest.mark.parametrize(("name", "export"), list(zip(TRAINING, EXPORTS, strict=True)))
 def test_the_tour_ends_with_an_export_that_was_measured(tour, name, export):
     notebook = nbformat.read(tour / name, 4)
@@ -52,15 +55,18 @@ def test_the_tour_ends_with_an_export_that_was_measured(tour, name, export):
     assert predictor.class_names == ["00.Alpha", "01.Beta", "02.Gamma"]
     assert predictor.info["test"]["n"] == 12
     assert 0 <= predictor.info["test"]["accuracy"] <= 1
+    assert 0 <= predictor.info["test"]["auroc_unknown"] <= 1
     pictures = [o for c in code_cells(notebook) for o in c.outputs if "image/png" in o.get("data", {})]
     assert len(pictures) >= 7
 
 
+@IN_ONE_WORKER
 def test_the_tour_leaves_the_committed_checkpoints_alone(tour):
     assert not (tour / "checkpoints").exists()
-    assert sorted(p.name for p in tour.iterdir() if p.is_dir()) == ["cache", "data", "runs"]
+    assert sorted(p.name for p in tour.iterdir() if p.is_dir()) == ["cache", "data", "not_landmarks", "runs"]
 
 
+@IN_ONE_WORKER
 def test_the_second_notebook_compares_both_networks(tour):
     notebook = nbformat.read(tour / TRAINING[1], 4)
     shown = "".join(
