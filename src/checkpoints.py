@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from src.files import replacing
 from src.model import LandmarkNet, NetSettings
 from src.transfer import build_transfer
 
@@ -18,13 +18,8 @@ class CheckpointError(RuntimeError):
 
 def save_checkpoint(state: dict, path: Path) -> None:
     """Write a checkpoint so that a kill leaves the old one or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with replacing(path) as part:
         torch.save(state, part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: str | Path) -> dict:
