@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm.auto import tqdm
 
 from src.download import SUFFIXES, URL, DataError, download_data_set
+from src.files import replacing
 from src.transforms import EvalTransform, Preprocess, TrainTransform
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 # Decoded pictures are kept with this short side in pixels: enough for any training size used here.
 CACHED_SIDE = 256
+OTHER = -1  # the label of a photo that shows none of the landmarks
 
 
 def find_data_set(root: str | Path | None = None, *, download: bool = True) -> Path:
@@ -53,6 +55,18 @@ def find_data_set(root: str | Path | None = None, *, download: bool = True) -> P
             f"pictures for each class; unpack {URL} there or set LANDMARK_IMAGES."
         )
     return download_data_set(folder)
+
+
+def find_photos(folder: str | Path) -> list[Path]:
+    """All picture files anywhere in a folder, sorted.
+
+    Raises:
+        DataError: there are none.
+    """
+    files = (path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not (found := sorted(path for path in files if path.is_file())):
+        raise DataError(f"{folder} has no picture files; name a folder of photos.")
+    return found
 
 
 def list_pictures(folder: str | Path) -> tuple[list[Path], list[int], list[str]]:
@@ -93,6 +107,25 @@ def stratified_split(labels: Sequence[int], fraction: float, seed: int) -> tuple
         valid += members[:count].tolist()
         train += members[count:].tolist()
     return sorted(train), sorted(valid)
+
+
+def find_others(folder: str | Path | None, root: Path) -> Path | None:
+    """The folder of photos of no landmark: ``folder``, else ``not_landmarks/`` beside ``root``, if any."""
+    beside = root.resolve().parent / "not_landmarks"
+    return Path(folder) if folder else beside if beside.is_dir() else None
+
+
+def split_others(folder: str | Path, seed: int = 0) -> tuple[list[Path], list[Path]]:
+    """Photos that show none of the landmarks: one half to learn from and choose by, one to measure on.
+
+    Raises:
+        DataError: the folder has fewer than two pictures.
+    """
+    paths = find_photos(folder)
+    if len(paths) < 2:
+        raise DataError(f"{folder} has a single picture: half of them are kept for the test, add more.")
+    learn, measure = stratified_split([0] * len(paths), 0.5, seed)
+    return [paths[i] for i in learn], [paths[i] for i in measure]
 
 
 def take_of_every_class(labels: Sequence[int], limit: int) -> list[int]:
@@ -152,28 +185,24 @@ class DecodedPictures:
         self.file = folder / f"{fingerprint(paths)}-{side}.u8"
         index = self.file.with_suffix(".npy")  # written last: it says that the file is whole
         if not index.exists():
-            folder.mkdir(parents=True, exist_ok=True)
             self._decode(paths, side, index)
         self.index = np.load(index)  # (N, 3): offset, height, width
         self._map: np.ndarray | None = None
 
     def _decode(self, paths: Sequence[Path], side: int, index: Path) -> None:
         rows, offset = [], 0
-        part, index_part = (f.with_name(f"{f.name}.{os.getpid()}") for f in (self.file, index))
-        try:
-            with ThreadPoolExecutor(os.cpu_count()) as pool, open(part, "wb") as out:
-                pictures = pool.map(lambda path: read_picture(path, side), paths)
-                for picture in progress_bar(pictures, "decoding pictures once", len(paths), unit="picture"):
-                    out.write(picture.tobytes())
-                    rows.append((offset, *picture.shape[:2]))
-                    offset += picture.size
-            with open(index_part, "wb") as out:
-                np.save(out, np.asarray(rows, dtype=np.int64))
-            os.replace(part, self.file)
-            os.replace(index_part, index)
-        finally:
-            for leftover in (part, index_part):
-                leftover.unlink(missing_ok=True)
+        with (
+            replacing(self.file) as part,
+            ThreadPoolExecutor(os.cpu_count()) as pool,
+            open(part, "wb") as out,
+        ):
+            pictures = pool.map(lambda path: read_picture(path, side), paths)
+            for picture in progress_bar(pictures, "decoding pictures once", len(paths), unit="picture"):
+                out.write(picture.tobytes())
+                rows.append((offset, *picture.shape[:2]))
+                offset += picture.size
+        with replacing(index) as part, open(part, "wb") as out:
+            np.save(out, np.asarray(rows, dtype=np.int64))
 
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_map": None}  # a worker maps the file itself
@@ -253,15 +282,17 @@ def channel_statistics(paths: Sequence[Path], cache: Path) -> tuple[list[float],
     mean = weights @ values
     std = np.sqrt(weights @ values**2 - mean**2)
     result = {"mean": mean.tolist(), "std": std.tolist()}
-    part = file.with_name(f"{file.name}.{os.getpid()}")
-    part.write_text(json.dumps(result))
-    os.replace(part, file)
+    with replacing(file) as part:
+        part.write_text(json.dumps(result))
     return result["mean"], result["std"]
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """The three loaders and what is known of the data behind them."""
+    """The three loaders and what is known of the data behind them.
+
+    Photos of none of the landmarks, if there are any, are among the training pictures, labelled −1.
+    """
 
     train: DataLoader
     valid: DataLoader
@@ -304,6 +335,7 @@ def load_pictures(
     strong: bool = True,
     zoom: float = 0.35,
     normalise: tuple[Sequence[float], Sequence[float]] | None = None,
+    others: str | Path | None = None,
     limit: int | None = None,
     workers: int = 2,
     cache: Path | None = None,
@@ -317,7 +349,9 @@ def load_pictures(
         batch_size: pictures a batch; the last one of an epoch may be shorter.
         normalise: mean and standard deviation to use (those of pretrained weights), else measured on
             the training pictures.
-        limit: take about so many training pictures, and as many of the others in proportion.
+        others: folder of photos that show none of the landmarks; half of them (`split_others`) join the
+            training pictures with the label −1.
+        limit: take about so many training pictures, and as many of all others in proportion.
         workers: processes that load and augment training pictures.
         cache: folder for decoded pictures and statistics; `default_cache` if not given.
 
@@ -359,7 +393,11 @@ def load_pictures(
             generator=torch.Generator(),
         )
 
-    train_set = dataset(paths, labels, train, augmented, cache)
+    strangers = split_others(others)[0] if others else []
+    strangers = strangers[: max(1, round(share * len(strangers)))] if limit else strangers
+    everything, every_label = paths + strangers, labels + [OTHER] * len(strangers)
+    train += range(len(paths), len(everything))
+    train_set = dataset(everything, every_label, train, augmented, cache)
     return Pictures(
         train=loader(train_set, EpochSampler(len(train_set), seed)),
         valid=loader(dataset(paths, labels, valid, evaluated, cache), workers=min(1, workers)),
@@ -369,7 +407,7 @@ def load_pictures(
         std=list(std),
         size=size,
         split_seed=split_seed,
-        fingerprint=fingerprint(train_paths),
+        fingerprint=fingerprint(train_set.paths),
     )
 
 

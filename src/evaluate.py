@@ -27,7 +27,7 @@ from sklearn import metrics
 from torch import Tensor, nn
 
 from src.calibration import expected_calibration_error, wilson_interval
-from src.data import SUFFIXES, find_data_set, list_pictures, progress_bar, read_picture
+from src.data import find_data_set, find_photos, list_pictures, progress_bar, read_picture
 from src.download import DataError
 from src.landmarks import describe
 
@@ -99,11 +99,15 @@ class Predictions:
         """(N,) bool: known >= threshold, compared in double precision as the predictor does."""
         return self.known.astype(np.float64) >= threshold
 
-    def with_temperature(self, temperature: float) -> Predictions:
-        """What the network says with its logits divided by `temperature`; known as in `predict`."""
+    def with_temperature(self, temperature: float, shown: np.ndarray | float = 1.0) -> Predictions:
+        """What the network says with its logits divided by `temperature`.
+
+        `shown` (N,): the probability that the picture shows a place at all; known is its product with
+        the largest probability.
+        """
         logits = np.log(self.probabilities.clip(1e-30)) / temperature
         calibrated = special.softmax(logits, axis=1)
-        return replace(self, probabilities=calibrated, known=calibrated.max(axis=1))
+        return replace(self, probabilities=calibrated, known=shown * calibrated.max(axis=1))
 
     @property
     def table(self) -> pd.DataFrame:
@@ -146,6 +150,16 @@ def predict(model: nn.Module, loader, class_names: Sequence[str], device="cpu") 
     probabilities = torch.cat(logits).softmax(dim=1).numpy()
     paths = [str(path) for path in dataset.paths]
     return Predictions(paths, labels, probabilities, probabilities.max(axis=1), list(class_names))
+
+
+@torch.inference_mode()
+def extract_features(network: nn.Module, loader) -> np.ndarray:
+    """What the last layer of a network sees of each picture of a loader, float32 (N, F)."""
+    training = network.training
+    network.eval()
+    features = [network.features(x).float().numpy() for x, _ in loader]
+    network.train(training)
+    return np.concatenate(features)
 
 
 def predict_export(
@@ -303,14 +317,6 @@ def compare(rows: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
         if any(value is not None for value in values):
             table[column] = ["–" if value is None else form.format(value) for value in values]
     return pd.DataFrame(table, index=list(rows))
-
-
-def find_photos(folder: str | Path) -> list[Path]:
-    """All picture files anywhere in a folder, sorted. DataError when there are none."""
-    files = (path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not (found := sorted(path for path in files if path.is_file())):
-        raise DataError(f"{folder} has no picture files; name a folder of photos.")
-    return found
 
 
 def match_classes(labels: Sequence[int], names: Sequence[str], known: list[str]) -> list[int]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import platform
 import sys
 import warnings
@@ -21,13 +20,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from src.calibration import choose_threshold, fit_temperature
 from src.checkpoints import CheckpointError, restore
-from src.data import Pictures, find_data_set, load_pictures
+from src.data import Pictures, find_data_set, find_others, load_pictures, split_others
 from src.download import DataError
-from src.evaluate import figures, predict, predict_export
+from src.evaluate import figures, predict_export
+from src.files import replacing
 from src.landmarks import describe
 from src.predictor import Predictor
+from src.rejection import Calibration, calibrate
 from src.transforms import Preprocess
 
 # What the app needs when nothing but the notebook and the export is there.
@@ -43,14 +43,29 @@ class ExportError(RuntimeError):
     """The export does not answer like the network it came from; the older file was kept."""
 
 
-class _Exported(nn.Module):
-    """Preprocessing, network and calibrated softmax: pictures in, probabilities out."""
+class _Parts(nn.Module):
+    """A network that gives its logits and the features that they are made from."""
 
-    def __init__(self, network: nn.Module, preprocess: Preprocess, class_names, temperature: float) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network, self.preprocess = network, preprocess
+        self.network = network
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.network.features(x)
+        return self.network.head(features), features
+
+
+class _Exported(nn.Module):
+    """Preprocessing, network, calibrated softmax and gate: pictures in, probabilities out."""
+
+    def __init__(
+        self, parts: nn.Module, preprocess: Preprocess, class_names, calibration: Calibration, features: int
+    ) -> None:
+        super().__init__()
+        self.network, self.preprocess = parts, preprocess
         self.class_names = torch.jit.Attribute(list(class_names), list[str])
-        self.temperature = temperature
+        self.temperature = calibration.temperature
+        self.gate = calibration.gate or _open_gate(features)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.predict(x)[0]
@@ -59,9 +74,18 @@ class _Exported(nn.Module):
     def predict(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if x.dim() != 4 or x.shape[1] != 3 or x.shape[2] < 32 or x.shape[3] < 32:
             raise ValueError("pictures must be a batch (N, 3, H, W) with H and W at least 32")
-        logits = self.network(self.preprocess(x))
+        logits, features = self.network(self.preprocess(x))
         probabilities = torch.softmax(logits / self.temperature, dim=1)
-        return probabilities, probabilities.max(dim=1).values
+        shown = torch.sigmoid(self.gate(features))[:, 0]
+        return probabilities, shown * probabilities.max(dim=1).values
+
+
+def _open_gate(features: int) -> nn.Linear:
+    """A gate that lets everything through: without other photos nothing is known of them."""
+    gate = nn.Linear(features, 1)
+    nn.init.zeros_(gate.weight)
+    nn.init.constant_(gate.bias, float("inf"))
+    return gate.requires_grad_(False)
 
 
 @contextlib.contextmanager
@@ -77,9 +101,8 @@ def export(
     network: nn.Module,
     pictures: Pictures,
     path: str | Path,
+    calibration: Calibration | None = None,
     *,
-    temperature: float = 1.0,
-    known_threshold: float = 0.5,
     info: dict | None = None,
 ) -> Predictor:
     """Write a trained network as one self-contained TorchScript file.
@@ -88,32 +111,35 @@ def export(
     the evaluation transforms, on every validation picture and on one turned on its side.
 
     Args:
-        temperature: divides the logits before the softmax (arXiv:1706.04599).
-        known_threshold: smallest ``known`` at which an answer is given.
+        network: gives features ``(N, F)`` by ``features``, and logits of these by ``head``.
+        calibration: from `src.rejection.calibrate`.
         info: more entries for ``model.json``.
 
     Raises:
         ExportError: the export answers differently.
     """
-    path = Path(path)
-    network = network.eval().cpu()
+    path, calibration = Path(path), calibration or Calibration()
+    parts = _Parts(network.eval().cpu())
     about = {
         "architecture": network.architecture,
         "classes": [describe(name).to_dict() for name in pictures.class_names],
-        "temperature": temperature,
-        "known_threshold": known_threshold,
+        "temperature": calibration.temperature,
+        "known_threshold": calibration.threshold,
+        "rejects": "everyday photos and unsure answers" if calibration.gate else "unsure answers",
         "size": pictures.size,
         "parameters": sum(p.numel() for p in network.parameters()),
         "fingerprint": pictures.fingerprint,
         "versions": {"python": platform.python_version(), "torch": str(torch.__version__)},
         "licences": LICENCES,
     }
+    example = torch.zeros(2, 3, pictures.size, pictures.size)
     with _torchscript():
-        example = torch.zeros(2, 3, pictures.size, pictures.size)
-        traced = torch.jit.trace(network, example, check_trace=False)
-        model = torch.jit.script(_Exported(traced, pictures.preprocess, pictures.class_names, temperature))
-    check = partial(_assert_parity, network=network, pictures=pictures, temperature=temperature)
-    return _save(model.eval(), path, about | (info or {}), check)
+        traced = torch.jit.trace(parts, example, check_trace=False)
+        features = traced(example)[1].shape[1]
+        model = _Exported(traced, pictures.preprocess, pictures.class_names, calibration, features)
+        scripted = torch.jit.script(model.eval())
+    check = partial(_assert_parity, parts=parts, calibration=calibration, pictures=pictures)
+    return _save(scripted, path, about | (info or {}), check)
 
 
 def add_info(path: str | Path, info: dict) -> Predictor:
@@ -126,28 +152,24 @@ def _save(model: torch.jit.ScriptModule, path: Path, info: dict, check=lambda pr
     here = Path(__file__).parent
     extra = {f"src/{name}": (here / name).read_text("utf-8") for name in CARRIED}
     extra["model.json"] = json.dumps(info, ensure_ascii=False, indent=1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
+    with replacing(path) as part:
         with _torchscript():
             torch.jit.save(model, part, _extra_files=extra)
         check(Predictor.load(part))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return Predictor.load(path)
 
 
 @torch.inference_mode()
-def _assert_parity(predictor: Predictor, network: nn.Module, pictures: Pictures, temperature: float) -> None:
+def _assert_parity(predictor: Predictor, parts: _Parts, calibration: Calibration, pictures: Pictures) -> None:
     dataset = pictures.valid.dataset
-    transform = dataset.transform
     batch = [dataset.picture(i) for i in range(len(dataset))]
     batch.append(batch[0].transpose(1, 2))  # portrait and landscape, whatever the data set holds
     for number, picture in enumerate(batch):
-        expected = torch.softmax(network(transform(picture)[None]) / temperature, dim=1)
-        answered = predictor.model(picture[None])
-        gap = (expected - answered).abs().max().item()
+        logits, features = parts(dataset.transform(picture)[None])
+        expected = torch.softmax(logits / calibration.temperature, dim=1)
+        shown = calibration.gate(features).sigmoid()[:, 0] if calibration.gate else 1.0
+        answered, known = predictor.model.predict(picture[None])
+        gap = max((expected - answered).abs().max().item(), (shown * expected.amax(1) - known).abs().item())
         if not gap <= 1e-2 or expected.argmax() != answered.argmax():
             raise ExportError(
                 f"The export answers differently from the network on validation picture {number} "
@@ -155,7 +177,14 @@ def _assert_parity(predictor: Predictor, network: nn.Module, pictures: Pictures,
             )
 
 
-def export_run(run: str | Path, root: str | Path, path: str | Path, *, limit: int | None = None) -> Predictor:
+def export_run(
+    run: str | Path,
+    root: str | Path,
+    path: str | Path,
+    *,
+    others: str | Path | None = None,
+    limit: int | None = None,
+) -> Predictor:
     """Calibrate, export and measure the best network of a run.
 
     Temperature and threshold come from the validation pictures; the test pictures are read once, by
@@ -166,23 +195,23 @@ def export_run(run: str | Path, root: str | Path, path: str | Path, *, limit: in
         root,
         eval_size=state["size"],
         normalise=(state["mean"], state["std"]),
+        valid_fraction=state["settings"]["valid_fraction"],
         split_seed=state["split_seed"],
         limit=limit,
     )
     if state["class_names"] != pictures.class_names:
         raise CheckpointError(f"{run} was trained on other classes than {root} holds: give its own data set.")
-    valid = predict(network, pictures.valid, pictures.class_names)
-    temperature = fit_temperature(valid.probabilities, valid.labels)
-    calibrated = valid.with_temperature(temperature)
-    threshold = choose_threshold(calibrated)
-    info = {"trained": state["settings"], "epochs_run": len(state["history"])}
-    predictor = export(network, pictures, path, temperature=temperature, known_threshold=threshold, info=info)
+    calibration, validated = calibrate(network, pictures, others)
+    info = {
+        "trained": state["settings"],
+        "epochs_run": len(state["history"]),
+        "valid": figures(validated, calibration.threshold),
+    }
+    predictor = export(network, pictures, path, calibration, info=info)
     dataset = pictures.test.dataset
     test = predict_export(predictor, dataset.paths, dataset.labels)
-    return add_info(
-        path,
-        {"valid": figures(calibrated, threshold), "test": figures(test, threshold)},
-    )
+    unknown = predict_export(predictor, split_others(others)[1]) if others else None
+    return add_info(path, {"test": figures(test, calibration.threshold, unknown)})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -191,9 +220,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="folder of a run, with best.pt")
     parser.add_argument("file", type=Path, help="the export to write")
     parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
+    parser.add_argument("--others", type=Path, help="photos of no landmark (default: see README)")
     options = parser.parse_args(arguments)
     try:
-        predictor = export_run(options.run, find_data_set(options.data), options.file)
+        root = find_data_set(options.data)
+        predictor = export_run(options.run, root, options.file, others=find_others(options.others, root))
     except (DataError, CheckpointError, ExportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

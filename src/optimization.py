@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn, optim
+import torch.nn.functional as F
+from torch import Tensor, nn, optim
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
 if TYPE_CHECKING:
@@ -19,9 +20,24 @@ OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("cosine", "onecycle", "plateau", "constant")
 
 
-def get_loss(label_smoothing: float = 0.0) -> nn.Module:
-    """Cross entropy of logits ``(N, classes)`` against labels or class probabilities, averaged."""
-    return nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+class LandmarkLoss(nn.Module):
+    """Cross entropy of logits ``(N, classes)`` against labels or class probabilities, averaged.
+
+    A picture labelled −1 shows none of the landmarks: its target is every class alike (outlier
+    exposure, arXiv:1812.04606).
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        if labels.ndim > 1:
+            return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        named = F.cross_entropy(
+            logits, labels.clamp(min=0), reduction="none", label_smoothing=self.label_smoothing
+        )
+        return torch.where(labels >= 0, named, -logits.log_softmax(1).mean(1)).mean()
 
 
 def parameter_groups(

@@ -24,7 +24,11 @@ GUESSES = 5
 
 @dataclass(frozen=True)
 class Guess:
-    """One landmark and its calibrated probability in [0, 1]."""
+    """One landmark and the calibrated probability, in [0, 1], that the photo shows it.
+
+    This counts the doubt that the photo shows any landmark at all: a cat may look more like one of
+    them than like the others, and still not like a landmark.
+    """
 
     landmark: Landmark
     probability: float
@@ -94,9 +98,10 @@ class Predictor:
 
     def _answer(self, probabilities: Tensor, known: Tensor) -> Answer:
         best = probabilities[0].topk(min(GUESSES, len(self.landmarks)))
+        shown = known.item() / best.values[0].item()
         guesses = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         return Answer(
-            guesses=tuple(Guess(self.landmarks[i], p) for i, p in guesses),
+            guesses=tuple(Guess(self.landmarks[i], shown * p) for i, p in guesses),
             known=known.item(),
             recognised=known.item() >= self.known_threshold,
         )

@@ -24,11 +24,11 @@ from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 from src.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
-from src.data import Pictures, find_data_set, load_pictures, progress_bar
+from src.data import OTHER, Pictures, find_data_set, find_others, load_pictures, progress_bar
 from src.download import DataError
 from src.model import LandmarkNet
 from src.optimization import (
-    get_loss,
+    LandmarkLoss,
     get_optimizer,
     get_schedule,
     parameter_groups,
@@ -94,11 +94,11 @@ def train_one_epoch(
     """Train over the loader once.
 
     Returns:
-        ``loss`` and ``accuracy`` (in [0, 1], against the larger label of mixed pictures), each a
-        mean over pictures.
+        ``loss``, a mean over pictures, and ``accuracy`` in [0, 1], over those that show a landmark and
+        against the larger label of mixed ones.
     """
     model.train()
-    total, right, seen = 0.0, 0, 0
+    total, right, seen, named = 0.0, 0, 0, 0
     for pictures, labels in loader:
         pictures, labels = mix(pictures, labels)
         pictures = pictures.to(device, memory_format=torch.channels_last)
@@ -119,10 +119,12 @@ def train_one_epoch(
         total += value.item() * len(hard)
         right += (logits.argmax(1) == hard).sum().item()
         seen += len(hard)
+        named += (hard >= 0).sum().item()
         if bar is not None:
-            bar.set_postfix(loss=f"{total / seen:.3f}", accuracy=f"{right / seen:.1%}", refresh=False)
+            share = right / max(1, named)
+            bar.set_postfix(loss=f"{total / seen:.3f}", accuracy=f"{share:.1%}", refresh=False)
             bar.update(len(hard))
-    return {"loss": total / seen, "accuracy": right / seen}
+    return {"loss": total / seen, "accuracy": right / max(1, named)}
 
 
 @torch.inference_mode()
@@ -166,8 +168,11 @@ def fit(
     Raises:
         CheckpointError: ``folder`` holds a run of another network, data set or settings.
         FloatingPointError: the loss is no longer a number.
+        ValueError: pictures without a label are to be mixed.
     """
     device, folder = device or choose_device(), Path(folder)
+    if (settings.mixup or settings.cutmix) and OTHER in pictures.train.dataset.labels:
+        raise ValueError("mixup and cutmix need labels: set both to 0, or give no photos of no landmark.")
     model.to(device, memory_format=torch.channels_last)
     about = {
         "architecture": model.architecture,
@@ -182,7 +187,7 @@ def fit(
         "split_seed": pictures.split_seed,
         "torch": str(torch.__version__),
     }
-    loss = get_loss(settings.label_smoothing)
+    loss = LandmarkLoss(settings.label_smoothing)
     groups = parameter_groups(
         model, lr=settings.lr, weight_decay=settings.weight_decay, layer_decay=settings.layer_decay
     )
@@ -225,7 +230,7 @@ def fit(
                 bar=bar,
             )
             seconds = time.perf_counter() - start
-            valid = validate(validated, pictures.valid, get_loss(), device)
+            valid = validate(validated, pictures.valid, LandmarkLoss(), device)
             if not (trained["loss"] < float("inf")):
                 raise FloatingPointError(
                     f"The loss became {trained['loss']} in epoch {epoch + 1}: lower lr={settings.lr}."
@@ -279,6 +284,7 @@ def run_recipe(
     root: str | Path,
     folder: str | Path,
     *,
+    others: str | Path | None = None,
     limit: int | None = None,
     workers: int = 2,
     on_epoch: Callable[[pd.DataFrame], None] | None = None,
@@ -298,8 +304,10 @@ def run_recipe(
             batch_size=settings.batch_size,
             strong=settings.strong,
             zoom=settings.zoom,
+            valid_fraction=settings.valid_fraction,
             seed=settings.seed,
             normalise=(model.mean, model.std) if isinstance(model, TransferNet) else None,
+            others=others,
             limit=limit,
             workers=workers,
         )
@@ -319,6 +327,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m src.train", description="Train a network by its recipe.")
     parser.add_argument("--model", choices=RECIPES, required=True)
     parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
+    parser.add_argument(
+        "--others",
+        type=Path,
+        help="photos of no landmark: a pretrained network learns to reject half of them",
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where checkpoints go")
     parser.add_argument("--backbone", default=DEFAULT_BACKBONE, help="torchvision or timm network")
     parser.add_argument("--weights", default="pretrained", help='"pretrained", or a local file')
@@ -357,6 +370,7 @@ def main(arguments: list[str] | None = None) -> int:
             recipe,
             root,
             options.runs / options.model,
+            others=find_others(options.others, root) if options.model == "transfer" else None,
             limit=options.limit,
             workers=options.workers,
         )

@@ -1,11 +1,15 @@
 """What several test files share: little pictures and a little export."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores; read when torch is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def quarters(width: int = 64, height: int = 48) -> Image.Image:
@@ -48,6 +52,17 @@ def make_data_set(root: Path, *, seed: int = 0, train: int = 10, test: int = 3) 
     return root
 
 
+def make_others(folder: Path, count: int = 20) -> Path:
+    """Photos of no class: dark red, as JPEGs of 60 × 40 pixels with noise."""
+    generator = np.random.default_rng(1)
+    folder.mkdir(parents=True)
+    for number in range(count):
+        noise = generator.integers(-10, 10, (40, 60, 3))
+        picture = (np.array((70, 15, 15)) + noise).clip(0, 255).astype(np.uint8)
+        Image.fromarray(picture).save(folder / f"{number}.jpg", quality=90)
+    return folder
+
+
 @pytest.fixture
 def data_set(tmp_path) -> Path:
     """A tiny data set in the layout of the real one."""
@@ -64,11 +79,13 @@ def tiny_export(tmp_path_factory) -> Path:
 
     from src.data import load_pictures
     from src.export import export
+    from src.rejection import Calibration
 
     class ColourNet(nn.Module):
         architecture = {"model": "colour"}
+        head = nn.Identity()
 
-        def forward(self, x):
+        def features(self, x):
             return 6 * x.mean(dim=(2, 3))
 
     folder = tmp_path_factory.mktemp("export")
@@ -79,5 +96,5 @@ def tiny_export(tmp_path_factory) -> Path:
             (root / part / old).rename(root / part / new)
     gray = ([0.5, 0.5, 0.5], [0.25, 0.25, 0.25])
     pictures = load_pictures(root, sizes=(32,), normalise=gray, workers=0, cache=folder / "cache")
-    export(ColourNet(), pictures, folder / "tiny.pt", known_threshold=0.6)
+    export(ColourNet(), pictures, folder / "tiny.pt", Calibration(threshold=0.6))
     return folder / "tiny.pt"

@@ -98,7 +98,7 @@ def test_a_recognised_photo(app, jpeg):
 
 
 def test_an_unknown_photo_gets_no_name_as_its_headline(jpeg):
-    app = LandmarkApp(FakePredictor(known=0.12, best=0.96))
+    app = LandmarkApp(FakePredictor(known=0.12, best=0.12))
     app.upload.value = chosen(("IMG_1.jpg", jpeg))
     [card] = cards(app)
     sentence = "It looks most like Taj Mahal, but I am not sure enough to say so (12 %)."

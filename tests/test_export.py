@@ -16,6 +16,7 @@ from src.export import CARRIED, ExportError, add_info, export, export_run, main
 from src.model import LandmarkNet, NetSettings
 from src.predictor import Predictor, to_tensor
 from src.recipes import TrainSettings
+from src.rejection import Calibration
 from src.train import fit
 
 NET = NetSettings(widths=(8, 16), depths=(1, 1))
@@ -34,7 +35,7 @@ def network():
 
 @pytest.mark.parametrize("size", [(40, 60), (60, 40), (32, 32), (333, 100), (48, 1000)])
 def test_network_export_and_reloaded_export_agree(pictures, network, tmp_path, size):
-    exported = export(network, pictures, tmp_path / "e.pt", temperature=1.5)
+    exported = export(network, pictures, tmp_path / "e.pt", Calibration(temperature=1.5))
     reloaded = Predictor.load(tmp_path / "e.pt")
     x = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
     with torch.inference_mode():
@@ -56,7 +57,7 @@ def test_wrong_shapes_are_errors(pictures, network, tmp_path, shape):
 
 
 def test_model_json_says_what_the_file_is(pictures, network, tmp_path):
-    predictor = export(network, pictures, tmp_path / "e.pt", known_threshold=0.7, info={"extra": [1]})
+    predictor = export(network, pictures, tmp_path / "e.pt", Calibration(threshold=0.7), info={"extra": [1]})
     again = add_info(tmp_path / "e.pt", {"test": {"accuracy": 0.5}})
     x = torch.rand(1, 3, 50, 40)
     assert torch.equal(predictor.model(x), again.model(x))
@@ -70,7 +71,7 @@ def test_model_json_says_what_the_file_is(pictures, network, tmp_path):
 
 
 def test_answers_for_people(pictures, network, tmp_path):
-    predictor = export(network, pictures, tmp_path / "e.pt", known_threshold=0.0)
+    predictor = export(network, pictures, tmp_path / "e.pt", Calibration(threshold=0.0))
     photo = Image.fromarray(np.full((50, 70, 4), 90, np.uint8), "RGBA")
     answer = predictor.predict([photo])[0]
     assert len(answer.guesses) == 3  # five, or as many as there are

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from src.optimization import (
+    LandmarkLoss,
     find_learning_rate,
-    get_loss,
     get_optimizer,
     get_schedule,
     parameter_groups,
@@ -21,7 +21,17 @@ def test_label_smoothing_by_hand():
     logits = torch.tensor([[2.0, 0.0, 0.0]])
     log_p = logits.log_softmax(1)[0]
     expected = -(0.9 * log_p[0] + 0.1 * log_p.mean())
-    assert get_loss(0.1)(logits, torch.tensor([0])) == pytest.approx(expected.item())
+    assert LandmarkLoss(0.1)(logits, torch.tensor([0])) == pytest.approx(expected.item())
+
+
+def test_a_photo_of_no_landmark_should_look_like_every_class_alike():
+    loss = LandmarkLoss(0.1)
+    logits = torch.tensor([[2.0, 0.0, 0.0], [1.0, 1.0, 1.0], [9.0, 0.0, 0.0]])
+    assert loss(logits[1:2], torch.tensor([-1])) == pytest.approx(math.log(3))
+    assert loss(logits[2:], torch.tensor([-1])) > 2 * math.log(3)
+    alone = [loss(logits[:1], torch.tensor([0])), loss(logits[2:], torch.tensor([-1]))]
+    together = loss(logits[[0, 2]], torch.tensor([0, -1]))
+    assert together == pytest.approx(sum(alone).item() / 2)
 
 
 @pytest.mark.parametrize(
@@ -120,15 +130,15 @@ def test_finder_suggests_a_rate_that_trains_and_leaves_the_model_alone():
     before = [p.clone() for p in model.parameters()]
     x = torch.randn(64, 3, 2, 2)
     loader = [(part, (part.flatten(1)[:, 0] > 0).long()) for part in x.split(16)]
-    table, rate = find_learning_rate(model, loader, get_loss(), optimizer="sgd", highest=100.0)
+    table, rate = find_learning_rate(model, loader, LandmarkLoss(), optimizer="sgd", highest=100.0)
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
     assert 1e-4 < rate < 100 and table.lr.is_monotonic_increasing
     optimizer = get_optimizer(model.parameters(), "sgd", lr=rate)
-    first = sum(get_loss()(model(a), b).item() for a, b in loader)
+    first = sum(LandmarkLoss()(model(a), b).item() for a, b in loader)
     for _ in range(20):
         for a, b in loader:
             optimizer.zero_grad()
-            get_loss()(model(a), b).backward()
+            LandmarkLoss()(model(a), b).backward()
             optimizer.step()
-    assert sum(get_loss()(model(a), b).item() for a, b in loader) < 0.5 * first
+    assert sum(LandmarkLoss()(model(a), b).item() for a, b in loader) < 0.5 * first
     assert plot_learning_rates(table, rate).axes[0].get_xscale() == "log"

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import make_others
 
 from src.checkpoints import CheckpointError, load_checkpoint, restore
-from src.data import load_pictures
+from src.data import load_pictures, read_picture, split_others
 from src.model import LandmarkNet, NetSettings
 from src.recipes import Recipe, TrainSettings
 from src.train import (
@@ -112,6 +113,34 @@ def test_a_killed_process_goes_on_to_the_same_result(data_set, tmp_path):
     assert same(states[0]["weights"], states[1]["weights"])
     losses = [[row["train_loss"] for row in state["history"]] for state in states]
     assert losses[0] == losses[1] and len(losses[0]) == 3
+
+
+def test_photos_of_no_landmark_are_learnt_as_such(data_set, tmp_path):
+    others = make_others(tmp_path / "others")
+    settings = dataclasses.replace(QUICK, epochs=12, strong=False, cutmix=0.0, mixup=0.0)
+
+    def run(folder, others=None):
+        pictures = load_pictures(
+            data_set, sizes=(32,), epochs=12, batch_size=8, workers=0, others=others, cache=tmp_path / "cache"
+        )
+        torch.manual_seed(0)
+        model = LandmarkNet(3, NET)
+        history = fit(model, pictures, settings, tmp_path / folder)
+        see = pictures.valid.dataset.transform
+        unseen = torch.stack([see(torch.tensor(read_picture(p)).permute(2, 0, 1)) for p in strangers])
+        with torch.inference_mode():
+            return pictures, history, model.eval()(unseen).softmax(1).amax(1).mean().item()
+
+    strangers = split_others(others)[1]
+    _, _, naive = run("naive")
+    pictures, history, taught = run("taught", others)
+    assert pictures.train.dataset.labels.count(-1) == 10
+    assert -1 not in pictures.valid.dataset.labels + pictures.test.dataset.labels
+    assert history.valid_accuracy.max() > 0.9
+    assert history.train_accuracy.max() > 0.9  # the others count neither as right nor as wrong
+    assert taught < 0.6 < naive
+    with pytest.raises(ValueError, match="need labels"):
+        fit(LandmarkNet(3, NET), pictures, QUICK, tmp_path / "mixed")
 
 
 def test_a_run_of_another_kind_is_not_resumed(data_set, tmp_path):

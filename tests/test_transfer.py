@@ -7,7 +7,8 @@ import torch
 import torchvision
 from torch import nn
 
-from src.transfer import PACKAGED, WeightsError, available_backbones, build_transfer, linear_probe
+from src.probe import cross_validated, linear_probe
+from src.transfer import PACKAGED, WeightsError, available_backbones, build_transfer
 
 # one of each family of torchvision, the smallest, and a few of timm's
 FAMILIES = {
@@ -150,3 +151,15 @@ def test_linear_probe_is_measured_on_validation_pictures(data_set, tmp_path, mon
     probe = linear_probe(name, data_set, size=64)
     assert probe["valid_accuracy"] == 1.0  # three colours: any feature will do
     assert probe["parameters"] == sum(p.numel() for p in build_transfer(name).backbone.parameters())
+
+
+def test_a_wrong_label_stands_out_when_the_probe_has_not_learnt_it(data_set, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    name = "tf_efficientnet_lite0"
+    pytest.importorskip(PACKAGED[name].package)
+    (data_set / "train/00.Alpha/0.jpg").rename(data_set / "train/01.Beta/wrong.jpg")
+    found = cross_validated(name, data_set, size=64, folds=3)
+    assert len(found) == 30
+    wrong = found.table[~found.correct]
+    assert [path.rsplit("/", 1)[1] for path in wrong.path] == ["wrong.jpg"]
+    assert wrong.prediction.item() == "Alpha"

@@ -1,0 +1,212 @@
+"""Accuracy beside what is usually published, over seeds, without each ingredient, and on unknown landmarks.
+
+``python benchmarks/accuracy.py baselines`` (or ``seeds``, ``ablation``, ``left_out``) trains what it
+needs in ``runs/benchmarks``, goes on where it was stopped, prints a table and puts it into
+``benchmarks/RESULTS.md``. ``--epochs`` and ``--size`` shrink the trainings for machines without a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from report import write_section
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from src.data import find_data_set, find_others, list_pictures, split_others
+from src.evaluate import figures, predict_export
+from src.export import export
+from src.model import LandmarkNet, NetSettings
+from src.predictor import Predictor
+from src.recipes import RECIPES, Recipe, TrainSettings
+from src.rejection import calibrate
+from src.train import run_recipe
+from src.transfer import DEFAULT_BACKBONE, build_transfer
+
+HERE = Path(__file__).parent
+FIGURES = (
+    "accuracy", "top5", "macro_f1", "ece",
+    "auroc_unknown", "coverage", "answered_unknown", "accuracy_answered",
+)  # fmt: skip
+FORMS = {"minutes": "{:.0f}", "auroc_unknown": "{:.3f}"}  # all others are shares
+# enough to tell the ingredients apart, small enough for a CPU
+SMALL = NetSettings(widths=(32, 64, 128, 256))
+
+
+class PublishedCNN(nn.Module):
+    """The network of most published solutions: four 3×3 convolutions and a layer of 1,024 (no norms)."""
+
+    def __init__(self, classes: int, size: int) -> None:
+        super().__init__()
+        self.architecture = {"model": "published", "size": size}
+        layers: list[nn.Module] = []
+        for inputs, outputs in ((3, 32), (32, 64), (64, 128), (128, 256)):
+            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        self.body = nn.Sequential(
+            *layers, nn.Flatten(), nn.Dropout(0.5), nn.Linear(256 * (size // 16) ** 2, 1024)
+        )
+        self.head = nn.Linear(1024, classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        return torch.relu(self.body(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.features(x))
+
+
+def published_recipe(epochs: int, size: int) -> Recipe:
+    """SGD at 1e-3 (with momentum), mild crops of the picture, mirrored and turned a little; no schedule."""
+    settings = TrainSettings(
+        epochs=epochs, sizes=(size,), eval_size=size, zoom=0.75, strong=False, optimizer="sgd", lr=1e-3,
+        weight_decay=0.0, schedule="constant", warmup_epochs=0.0, label_smoothing=0.0,
+    )  # fmt: skip
+    return Recipe({"train": settings})
+
+
+def shrunk(recipe: Recipe, epochs: int | None, size: int | None, **changes) -> Recipe:
+    """A recipe with its last phase made shorter or smaller, or otherwise changed."""
+    phases = dict(recipe.phases)
+    last = list(phases)[-1]
+    if epochs:
+        changes["epochs"] = epochs
+    if size:
+        phases = {name: replace(phase, sizes=(size,), eval_size=size) for name, phase in phases.items()}
+    return replace(recipe, phases=phases | {last: replace(phases[last], **changes)})
+
+
+def measure(
+    model: nn.Module, recipe: Recipe, root: Path, run: Path, others: Path | None, teach: bool
+) -> dict:
+    """Train, calibrate, export; the figures of the export on validation and on test pictures."""
+    history, pictures = run_recipe(model, recipe, root, run, others=others if teach else None)
+    calibration, validated = calibrate(model.cpu(), pictures, others)
+    predictor = export(model, pictures, run / "export.pt", calibration)
+    test = predict_export(predictor, pictures.test.dataset)
+    unknown = predict_export(predictor, split_others(others)[1]) if others else None
+    minutes = history.seconds.sum() / 60
+    valid = figures(validated, calibration.threshold)["accuracy"]
+    return {"minutes": minutes, "valid": valid} | figures(test, calibration.threshold, unknown)
+
+
+def baselines(root: Path, others: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
+    """The usual published network and a frozen pretrained one with a linear layer, beside our exports."""
+    classes, rows = len(list_pictures(root / "train")[2]), {}
+    size, epochs = options.size or 224, options.epochs or 50
+    torch.manual_seed(0)
+    model: nn.Module = PublishedCNN(classes, size)
+    name = f"published CNN, {epochs} epochs at {size} px"
+    rows[name] = measure(model, published_recipe(epochs, size), root, runs / "published", others, False)
+    torch.manual_seed(0)
+    model = build_transfer("tf_efficientnet_lite0", classes)
+    head = RECIPES["transfer"].phases["head"]
+    frozen = Recipe({"head": replace(head, epochs=5, sizes=(224,))}, {"head": 0})
+    rows["frozen EfficientNet-Lite0, one linear layer"] = measure(
+        model, frozen, root, runs / "frozen", others, False
+    )
+    for name in ("original", "transfer"):
+        predictor = Predictor.load(HERE.parent / f"checkpoints/{name}_exported.pt")
+        paths, labels, _ = list_pictures(root / "test")
+        unknown = predict_export(predictor, split_others(others)[1]) if others else None
+        tested = figures(predict_export(predictor, paths, labels), predictor.known_threshold, unknown)
+        rows[f"ours, {name}"] = tested | {"valid": predictor.info["valid"]["accuracy"]}
+    return pd.DataFrame(rows).T
+
+
+def seeds(root: Path, others: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
+    """The transfer recipe with three seeds: of head, order and augmentation; the split stays."""
+    classes, rows = len(list_pictures(root / "train")[2]), {}
+    for seed in range(3):
+        recipe = shrunk(RECIPES["transfer"], options.epochs, options.size)
+        phases = {name: replace(phase, seed=seed) for name, phase in recipe.phases.items()}
+        torch.manual_seed(seed)
+        model = build_transfer(options.backbone, classes)
+        run = runs / f"seed{seed}"
+        rows[f"seed {seed}"] = measure(model, replace(recipe, phases=phases), root, run, others, True)
+    table = pd.DataFrame(rows).T
+    return pd.concat([table, table.agg(["mean", "std"])])
+
+
+def ablation(root: Path, others: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
+    """The scratch recipe, made small, without each ingredient in turn; on validation pictures."""
+    classes, rows = len(list_pictures(root / "train")[2]), {}
+    without = {
+        "everything": {},
+        "no mixup, no CutMix": {"mixup": 0.0, "cutmix": 0.0},
+        "no TrivialAugment, no erasing": {"strong": False},
+        "no average of the weights": {"ema": 0.0},
+        "no label smoothing": {"label_smoothing": 0.0},
+        "no weight decay": {"weight_decay": 0.0},
+        "crops of at least 75 %": {"zoom": 0.75},
+    }
+    base = shrunk(RECIPES["scratch"], options.epochs or 30, options.size or 96, valid_fraction=0.15)
+    for number, (name, changes) in enumerate(without.items()):
+        torch.manual_seed(0)
+        model = LandmarkNet(classes, SMALL)
+        history, _ = run_recipe(model, shrunk(base, None, None, **changes), root, runs / f"ablation{number}")
+        last = history.tail(5)
+        rows[name] = {
+            "valid": last.valid_accuracy.mean(), "train": last.train_accuracy.mean(),
+            "minutes": history.seconds.sum() / 60,
+        }  # fmt: skip
+    return pd.DataFrame(rows).T
+
+
+def left_out(root: Path, others: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
+    """A network that never saw ten of the landmarks: how many of their photos does it answer all the same?"""
+    names = list_pictures(root / "train")[2]
+    out = set(np.random.default_rng(0).permutation(names)[: max(1, len(names) // 5)])
+    part = runs / "left_out_data"
+    for split in ("train", "test"):
+        (part / split).mkdir(parents=True, exist_ok=True)
+        for name in names:
+            link = part / split / name
+            if name not in out and not link.exists():
+                link.symlink_to((root / split / name).resolve(), target_is_directory=True)
+    torch.manual_seed(0)
+    model = build_transfer(options.backbone, len(names) - len(out))
+    recipe = shrunk(RECIPES["transfer"], options.epochs, options.size)
+    rows = {"everyday photos": measure(model, recipe, part, runs / "left_out", others, True)}
+    predictor = Predictor.load(runs / "left_out" / "export.pt")
+    test = predict_export(predictor, *list_pictures(part / "test")[:2])
+    strangers = [path for name in sorted(out) for path in sorted((root / "train" / name).iterdir())]
+    unknown = predict_export(predictor, strangers)
+    rows[f"photos of {len(out)} other landmarks"] = figures(test, predictor.known_threshold, unknown)
+    return pd.DataFrame(rows).T
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """The table as people read it: shares in percent."""
+    columns = [c for c in ("valid", "train", *FIGURES, "minutes") if c in table]
+    lines = [f"| | {' | '.join(c.replace('_', ' ') for c in columns)} |", "| --- " * (len(columns) + 1) + "|"]
+    for name, row in table[columns].astype(float).iterrows():
+        cells = ["–" if np.isnan(value) else FORMS.get(c, "{:.1%}").format(value) for c, value in row.items()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """The command line."""
+    kinds = {f.__name__: f for f in (baselines, seeds, ablation, left_out)}
+    parser = argparse.ArgumentParser("benchmarks/accuracy.py", description=__doc__.split("\n")[0])
+    parser.add_argument("kind", choices=kinds)
+    parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
+    parser.add_argument("--others", type=Path, help="photos of no landmark (default: see README)")
+    parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"), help="where checkpoints go")
+    parser.add_argument("--backbone", default=DEFAULT_BACKBONE, help="of seeds and left_out")
+    parser.add_argument("--epochs", type=int, help="of the last phase, instead of the recipe's")
+    parser.add_argument("--size", type=int, help="side of the pictures in pixels, instead of the recipe's")
+    options = parser.parse_args()
+    root = find_data_set(options.data)
+    table = kinds[options.kind](root, find_others(options.others, root), options.runs, options)
+    write_section(options.kind.replace("_", " ").capitalize(), kinds[options.kind].__doc__, markdown(table))
+
+
+if __name__ == "__main__":
+    main()

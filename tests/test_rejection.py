@@ -1,0 +1,107 @@
+"""Calibration, gate and threshold, and what of them an export carries."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_others
+from PIL import Image
+from torch import nn
+
+from src.data import DataError, find_others, load_pictures, split_others
+from src.evaluate import extract_features, predict_export
+from src.export import export
+from src.rejection import calibrate, fit_gate
+
+
+class ColourNet(nn.Module):
+    """Three features are the mean colours; the strongest is the class."""
+
+    architecture = {"model": "colour"}
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(3, 3, bias=False)
+        nn.init.eye_(self.head.weight)
+
+    def features(self, x):
+        return 2 * x.mean(dim=(2, 3))
+
+    def forward(self, x):
+        return self.head(self.features(x))
+
+
+@pytest.fixture
+def others(tmp_path):
+    return make_others(tmp_path / "not_landmarks")
+
+
+@pytest.fixture
+def pictures(data_set, tmp_path):
+    gray = ([0.5, 0.5, 0.5], [0.25, 0.25, 0.25])
+    return load_pictures(data_set, sizes=(32,), normalise=gray, workers=0, cache=tmp_path / "cache")
+
+
+def test_the_gate_tells_two_kinds_of_features_apart_whatever_their_scale():
+    rng = np.random.default_rng(0)
+    scale, shift = np.array([1e3, 1.0, 1e-3]), np.array([5e3, 0.0, 2.0])
+    places = rng.normal((2, 0, 0), size=(300, 3)) * scale + shift
+    others = rng.normal((-2, 0, 0), size=(30, 3)) * scale + shift
+    gate = fit_gate(places.astype(np.float32), others.astype(np.float32))
+    odds = [gate(torch.tensor(side, dtype=torch.float32)) for side in (places, others)]
+    assert (odds[0] > 0).float().mean() > 0.95
+    assert (odds[1] < 0).float().mean() > 0.9
+    assert not any(p.requires_grad for p in gate.parameters())
+
+
+def test_features_are_those_before_the_head_and_leave_the_mode(pictures):
+    network = ColourNet().train()
+    features = extract_features(network, pictures.valid)
+    assert features.shape == (len(pictures.valid.dataset), 3)
+    assert network.training
+    expected = network.features(pictures.valid.dataset[0][0][None]).numpy()[0]
+    assert features[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_other_photos_are_rejected_though_the_probability_is_large(pictures, others, tmp_path):
+    network = ColourNet()
+    plain, _ = calibrate(network, pictures)
+    assert plain.gate is None
+    calibration, validated = calibrate(network, pictures, others)
+    answered = validated.answered(calibration.threshold)
+    assert answered.mean() >= 0.95
+    predictor = export(network, pictures, tmp_path / "e.pt", calibration)
+    assert predictor.info["rejects"].startswith("everyday photos")
+    unseen = predict_export(predictor, split_others(others)[1])
+    assert unseen.confidence.min() > 0.5  # dark red is red enough for the network
+    assert not unseen.answered(calibration.threshold).any()
+    answer = predictor.predict([Image.open(unseen.paths[0])])[0]
+    assert not answer.recognised
+    assert answer.guesses[0].probability == pytest.approx(answer.known)
+
+
+def test_what_the_export_counts_as_known_is_what_was_calibrated(pictures, others, tmp_path):
+    network = ColourNet()
+    calibration, validated = calibrate(network, pictures, others)
+    predictor = export(network, pictures, tmp_path / "e.pt", calibration)
+    valid = pictures.valid.dataset
+    again = predict_export(predictor, valid.paths, valid.labels)
+    assert again.known == pytest.approx(validated.known, abs=1e-3)
+    assert again.probabilities == pytest.approx(validated.probabilities, abs=1e-3)
+
+
+def test_half_of_the_other_photos_is_kept_for_the_test(others, tmp_path):
+    learn, measure = split_others(others)
+    assert not set(learn) & set(measure)
+    assert len(learn) == len(measure) == 10
+    assert split_others(others) == (learn, measure)
+    (tmp_path / "one").mkdir()
+    learn[0].rename(tmp_path / "one" / "alone.jpg")
+    with pytest.raises(DataError, match="single picture"):
+        split_others(tmp_path / "one")
+
+
+def test_other_photos_are_found_beside_the_data_set(data_set, tmp_path):
+    assert find_others(None, data_set) is None
+    beside = make_others(tmp_path / "not_landmarks")
+    assert find_others(None, data_set) == beside
+    assert find_others("elsewhere", data_set).name == "elsewhere"
