@@ -1,0 +1,116 @@
+"""From an answer to tags."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+
+from src.landmarks import Landmark, describe
+from src.tagging import clean, hashtag, model_name, tags_for
+
+
+def answer(landmark: Landmark, probability: float = 0.973, recognised: bool = True):
+    """An answer as `Predictor` gives it; its own classes would import torch."""
+    guess = SimpleNamespace(landmark=landmark, probability=probability)
+    return SimpleNamespace(guesses=(guess,), known=probability, recognised=recognised)
+
+
+def tags(class_name: str = "10.Taj_Mahal", **fields):
+    return tags_for(answer(dataclasses.replace(describe(class_name), **fields)), "a model")
+
+
+def test_tags_of_a_landmark_that_is_known_well():
+    taj = tags(tags=("mausoleum", "world heritage"))
+    assert taj.landmark == "Taj Mahal"
+    assert taj.keywords == ("Taj Mahal", "Agra", "India", "mausoleum", "world heritage")
+    assert taj.paths == (
+        "Places/India/Agra/Taj Mahal",
+        "Landmarks/Taj Mahal",
+        "Landmarks/Themes/mausoleum",
+        "Landmarks/Themes/world heritage",
+    )
+    assert taj.hashtags == ("#TajMahal", "#Agra", "#India", "#Mausoleum", "#WorldHeritage")
+    assert taj.caption == "Taj Mahal, Agra, India"
+    assert (taj.city, taj.country) == ("Agra", "India")
+    assert (taj.latitude, taj.longitude) == (27.1751, 78.0421)
+
+
+def test_the_radius_is_half_the_extent_in_metres():
+    assert tags(extent_km=0.6).radius_m == pytest.approx(300)
+    assert tags(extent_km=None).radius_m is None
+
+
+def test_tags_of_a_landmark_of_which_only_the_name_is_known():
+    bridge = tags("01.Old_Bridge")
+    assert bridge.keywords == ("Old Bridge",)
+    assert bridge.paths == ("Landmarks/Old Bridge",)
+    assert bridge.caption == "Old Bridge"
+    assert (bridge.latitude, bridge.longitude, bridge.radius_m) == (None, None, None)
+
+
+def test_no_tags_below_the_threshold():
+    assert tags_for(answer(describe("10.Taj_Mahal"), recognised=False), "a model") is None
+
+
+def test_tags_say_that_they_were_predicted_by_which_model_and_how_surely():
+    taj = tags()
+    assert (taj.model, taj.probability) == ("a model", 0.973)
+    assert taj.notice == "Predicted by a model with a probability of 97 %, not confirmed by a person."
+
+
+def test_a_prediction_is_never_certain():
+    assert "99 %" in tags_for(answer(describe("10.Taj_Mahal"), 0.99999), "a model").notice
+
+
+def test_words_that_are_alike_come_once():
+    town = tags(name="Singapore", city="Singapore", country="SINGAPORE", tags=("city", "City"))
+    assert town.keywords == ("Singapore", "city")
+    assert town.paths[:2] == ("Places/SINGAPORE", "Landmarks/Singapore")
+    assert town.caption == "Singapore"
+
+
+def test_what_parts_a_path_is_kept_out_of_its_steps():
+    assert tags(name="A/B|C", city="").paths[:2] == ("Places/India/A-B-C", "Landmarks/A-B-C")
+
+
+def test_tags_without_words_that_a_person_dropped():
+    fewer = tags().without("agra", "Mughal")
+    assert "Agra" not in fewer.keywords and "mughal" not in fewer.keywords
+    assert not [path for path in fewer.paths if "Agra" in path or "mughal" in path]
+    assert not {"#Agra", "#Mughal"} & set(fewer.hashtags)
+    assert (fewer.city, fewer.country) == ("", "India")
+    assert tags().without() == tags()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Taj Mahal", "#TajMahal"),
+        ("Humayun’s Tomb", "#HumayunsTomb"),
+        ("17th century", "#17thCentury"),
+        ("Washington D.C.", "#WashingtonDC"),
+        ("césar pelli", "#CésarPelli"),
+        ("ताज महल", "#ताजमहल"),  # with its vowel signs
+        ("故宫", "#故宫"),
+        ("1889", ""),
+        ("—", ""),
+        ("", ""),
+    ],
+)
+def test_hashtags(text, expected):
+    assert hashtag(text) == expected
+
+
+def test_names_are_one_line_of_characters_that_xml_can_hold():
+    assert clean(" Taj\n\tMahal\0 \u2028x\x1b ") == "Taj Mahal x"
+    assert clean("a\ud800b\uffff") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}"
+    assert tags(name="Taj\nMahal").caption == "Taj Mahal, Agra, India"
+
+
+def test_a_network_is_named_by_its_architecture_and_what_it_learned_from():
+    info = {
+        "architecture": {"model": "transfer", "backbone": "tf_efficientnet_lite0", "dropout": 0.2},
+        "fingerprint": "0584d88050b65edd",
+    }
+    assert model_name(info) == "landmark-tagger transfer tf_efficientnet_lite0 0584d8"
+    assert model_name({}) == "landmark-tagger"
