@@ -1,0 +1,111 @@
+"""Do photos of one outing help each other? Test photos arranged into made-up outings, alone and together.
+
+An outing is three to six photos of one landmark, some minutes apart. One photo in five is of no landmark
+(lunch), one in ten of quite another landmark (a wrong clock, or a photo someone sent). How far a neighbour
+is believed was chosen on validation photos, by the same script with ``--split valid``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from report import write_section
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from src import outings
+from src.data import find_data_set, find_others, list_pictures, read_picture, split_others, stratified_split
+from src.evaluate import PHOTO_SIDE
+from src.outings import Moment, revise
+from src.predictor import Answer, Predictor
+
+
+def answers_of(predictor: Predictor, paths: list[Path]) -> list[Answer]:
+    """The answer to each photo alone."""
+    from PIL import Image
+
+    return [predictor.predict([Image.fromarray(read_picture(path, PHOTO_SIDE))])[0] for path in paths]
+
+
+def arrange(labels: np.ndarray, strangers: int, seed: int) -> list[tuple[int, datetime]]:
+    """Photos in the order of outings: (index, time); an index from ``len(labels)`` on is of no landmark."""
+    rng, photos, start = np.random.default_rng(seed), [], datetime(2024, 1, 1)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label)).tolist()
+        while members:
+            start += timedelta(days=1)
+            time = start
+            for _ in range(rng.integers(3, 7)):
+                time += timedelta(minutes=rng.exponential(2))
+                kind = rng.random()
+                if kind < 0.2 and strangers:
+                    photos.append((len(labels) + int(rng.integers(strangers)), time))
+                elif kind < 0.3:
+                    photos.append((int(rng.choice(np.flatnonzero(labels != label))), time))
+                elif members:
+                    photos.append((members.pop(), time))
+    return photos
+
+
+def score(answers: list[Answer], truth: list[str]) -> dict[str, float]:
+    """Shares of landmark photos named right, and answered; of answers right; of other photos answered."""
+    named = [(a, t) for a, t in zip(answers, truth, strict=True) if t]
+    answered = [(a, t) for a, t in named if a.recognised]
+    right = [a.guesses[0].landmark.class_name == t for a, t in named]
+    right_answered = [a.guesses[0].landmark.class_name == t for a, t in answered]
+    others = [a.recognised for a, t in zip(answers, truth, strict=True) if not t]
+    return {
+        "right": np.mean(right),
+        "answered": len(answered) / len(named),
+        "of these right": np.mean(right_answered),
+        "others answered": np.mean(others) if others else float("nan"),
+    }
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser("benchmarks/outings.py", description=__doc__.split("\n")[0])
+    parser.add_argument("export", type=Path, nargs="?", default=Path("checkpoints/transfer_exported.pt"))
+    parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
+    parser.add_argument("--split", choices=("valid", "test"), default="test")
+    parser.add_argument("--trust", type=float, nargs="+", default=[outings.TRUST], help="values to try")
+    options = parser.parse_args()
+    root = find_data_set(options.data)
+    others = find_others(None, root)
+    predictor = Predictor.load(options.export)
+    paths, labels, names = list_pictures(root / ("test" if options.split == "test" else "train"))
+    strangers = split_others(others)[options.split == "test"] if others else []
+    if options.split == "valid":
+        trained = predictor.info["trained"]
+        fraction = trained.get("polish", trained)["valid_fraction"]
+        chosen = stratified_split(labels, fraction, 0)[1]
+        paths, labels = [paths[i] for i in chosen], [labels[i] for i in chosen]
+    alone = answers_of(predictor, [*paths, *strangers])
+    truth = [names[label] for label in labels] + [""] * len(strangers)
+    rows = {"alone": []} | {f"together, trust {t:g}": [] for t in options.trust}
+    for seed in range(5):
+        photos = arrange(np.asarray(labels), len(strangers), seed)
+        asked, shown = [alone[i] for i, _ in photos], [truth[i] for i, _ in photos]
+        rows["alone"].append(score(asked, shown))
+        for value in options.trust:
+            outings.TRUST = value
+            revised = revise(
+                asked, [Moment(time) for _, time in photos], predictor.known_threshold, len(names)
+            )
+            rows[f"together, trust {value:g}"].append(score([r.answer for r in revised], shown))
+    columns = list(rows["alone"][0])
+    lines = [f"| | {' | '.join(columns)} |", "| --- " * (len(columns) + 1) + "|"]
+    for name, runs in rows.items():
+        values = {c: [run[c] for run in runs] for c in columns}
+        cells = [f"{100 * np.mean(v):.1f} ± {100 * np.std(v):.1f} %" for v in values.values()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    about = f"{__doc__.split(chr(10), 2)[2].strip()} Mean ± standard deviation over five arrangements."
+    write_section(f"Outings ({options.split} photos)", about, "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

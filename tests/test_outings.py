@@ -1,0 +1,114 @@
+"""Photos of one outing: neighbours raise and lower answers, and one wrong neighbour drags nobody along."""
+
+import time
+from datetime import datetime, timedelta
+
+import pytest
+
+from src.landmarks import Landmark
+from src.outings import KILOMETRES, MINUTES, TRUST, Moment, distance_km, revise, trust
+from src.predictor import Answer, Guess
+
+TAJ = Landmark("00.Taj_Mahal", "Taj Mahal", latitude=27.1751, longitude=78.0421, extent_km=0.6)
+FORT = Landmark("01.Agra_Fort", "Agra Fort", latitude=27.1795, longitude=78.0211, extent_km=0.8)
+TOWER = Landmark("02.Eiffel_Tower", "Eiffel Tower", latitude=48.8584, longitude=2.2945, extent_km=0.3)
+HALL = Landmark("03.Town_Hall", "Town Hall")  # a user's own: no place is known
+NOON = datetime(2024, 5, 1, 12)
+
+
+def answer(*pairs):
+    guesses = tuple(sorted((Guess(*pair) for pair in pairs), key=lambda guess: -guess.probability))
+    return Answer(guesses, guesses[0].probability, guesses[0].probability >= 0.6)
+
+
+def at(minutes):
+    return Moment(NOON + timedelta(minutes=minutes))
+
+
+def after(*photos, classes=50):
+    answers, moments = zip(*photos, strict=True)
+    return revise(answers, moments, 0.6, classes)
+
+
+SURE = answer((TAJ, 0.95), (TOWER, 0.02))
+UNSURE = answer((TOWER, 0.4), (TAJ, 0.35))
+LUNCH = answer((TAJ, 0.01), (TOWER, 0.01))
+
+
+def test_an_unsure_photo_follows_its_sure_neighbour():
+    [first, second] = after((SURE, at(0)), (UNSURE, at(1)))
+    assert second.before is UNSURE and not second.before.recognised
+    assert second.answer.guesses[0].landmark is TAJ
+    assert second.answer.recognised
+    assert second.change > 0.2
+    assert second.neighbours == 1
+    assert first.answer.guesses[0].landmark is TAJ
+
+
+def test_one_wrong_neighbour_drags_nobody_along():
+    wrong = answer((TOWER, 0.95), (TAJ, 0.01))
+    for revised in after((SURE, at(0)), (wrong, at(0)), (SURE, at(1)))[::2]:
+        assert revised.answer.guesses[0].landmark is TAJ
+        assert revised.answer.recognised
+    [alone, _] = after((SURE, at(0)), (wrong, at(0)))
+    assert alone.answer.guesses[0].landmark is TAJ and alone.answer.recognised
+    assert alone.change < 0
+
+
+def test_a_photo_of_nothing_known_says_nothing_and_stays_so():
+    [photo, lunch] = after((UNSURE, at(0)), (LUNCH, at(0)))
+    assert photo.change == pytest.approx(0, abs=0.02)
+    [_, _, lunch] = after((SURE, at(0)), (SURE, at(0)), (LUNCH, at(0)))
+    assert not lunch.answer.recognised
+
+
+def test_landmarks_of_one_walk_support_each_other_and_unknown_places_only_themselves():
+    at_the_fort = answer((FORT, 0.95))
+    [photo, _] = after((UNSURE, at(0)), (at_the_fort, at(0)))
+    assert photo.answer.guesses[0].landmark is TAJ
+    hall = answer((HALL, 0.45), (TAJ, 0.4))
+    [photo, _] = after((hall, at(0)), (answer((HALL, 0.9)), at(0)))
+    assert photo.answer.guesses[0].landmark is HALL
+    [photo, _] = after((hall, at(0)), (SURE, at(0)))
+    assert photo.answer.guesses[0].landmark is TAJ
+
+
+def test_what_is_far_apart_or_undated_is_left_alone():
+    for moments in [(at(0), at(600)), (at(0), Moment()), (Moment(), Moment())]:
+        for revised, before in zip(revise([SURE, UNSURE], moments, 0.6, 50), (SURE, UNSURE), strict=True):
+            assert revised.answer is before
+            assert revised.neighbours == 0
+
+
+def test_probabilities_stay_probabilities_and_the_order_of_photos_does_not_matter():
+    photos = [(SURE, at(0)), (UNSURE, at(1)), (LUNCH, at(2)), (UNSURE, at(3))]
+    forth, back = after(*photos), after(*photos[::-1])[::-1]
+    for a, b in zip(forth, back, strict=True):
+        assert [g.landmark for g in a.answer.guesses] == [g.landmark for g in b.answer.guesses]
+        assert a.answer.known == pytest.approx(b.answer.known)
+        values = [guess.probability for guess in a.answer.guesses]
+        assert values == sorted(values, reverse=True)
+        assert 0 <= sum(values) <= 1 + 1e-9
+        assert a.answer.known == values[0]
+
+
+def test_a_library_of_thousands_takes_seconds():
+    photos = [(UNSURE if n % 2 else SURE, at(20 * (n // 5) + n % 5)) for n in range(5_000)]
+    start = time.perf_counter()
+    revised = after(*photos)
+    assert time.perf_counter() - start < 10
+    assert all(r.answer.guesses[0].landmark is TAJ for r in revised)
+
+
+def test_places_count_more_than_clocks():
+    here, there = Moment(NOON, 27.17, 78.04), Moment(NOON, 48.85, 2.29)
+    assert trust(here, there) < 1e-9
+    assert trust(here, here) == TRUST
+    assert trust(at(0), at(MINUTES)) == pytest.approx(TRUST / 2.718281828)
+    north = Moment(None, 27.17 + KILOMETRES / 111.195, 78.04)
+    assert trust(here, north) == pytest.approx(TRUST / 2.718281828, rel=1e-3)
+
+
+def test_distance_between_london_and_paris():
+    assert distance_km(51.5074, -0.1278, 48.8566, 2.3522) == pytest.approx(343.5, abs=1)
+    assert distance_km(0, 179.9, 0, -179.9) == pytest.approx(22.24, abs=0.01)
