@@ -57,6 +57,10 @@ class PublishedCNN(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         return torch.relu(self.body(x))
 
+    def features_and_maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.features(x)
+        return features, features[:, :, None, None]
+
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))
 

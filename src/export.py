@@ -44,28 +44,29 @@ class ExportError(RuntimeError):
 
 
 class _Parts(nn.Module):
-    """A network that gives its logits and the features that they are made from."""
+    """A network that gives its logits, the features that they are made from, and maps of these."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.network.features(x)
-        return self.network.head(features), features
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features, maps = self.network.features_and_maps(x)
+        return self.network.head(features), features, maps
 
 
 class _Exported(nn.Module):
     """Preprocessing, network, calibrated softmax and gate: pictures in, probabilities out."""
 
     def __init__(
-        self, parts: nn.Module, preprocess: Preprocess, class_names, calibration: Calibration, features: int
+        self, parts: nn.Module, head: nn.Linear, preprocess: Preprocess, class_names, calibration: Calibration
     ) -> None:
         super().__init__()
         self.network, self.preprocess = parts, preprocess
         self.class_names = torch.jit.Attribute(list(class_names), list[str])
+        self.register_buffer("evidence", head.weight.detach().clone())
         self.temperature = calibration.temperature
-        self.gate = calibration.gate or _open_gate(features)
+        self.gate = calibration.gate or _open_gate(head.in_features)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.predict(x)[0]
@@ -74,10 +75,22 @@ class _Exported(nn.Module):
     def predict(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if x.dim() != 4 or x.shape[1] != 3 or x.shape[2] < 32 or x.shape[3] < 32:
             raise ValueError("pictures must be a batch (N, 3, H, W) with H and W at least 32")
-        logits, features = self.network(self.preprocess(x))
+        logits, features, _ = self.network(self.preprocess(x))
         probabilities = torch.softmax(logits / self.temperature, dim=1)
         shown = torch.sigmoid(self.gate(features))[:, 0]
         return probabilities, shown * probabilities.max(dim=1).values
+
+    @torch.jit.export
+    def heat(self, x: Tensor) -> Tensor:
+        """Where in the middle square of each picture the likeliest class is seen, (N, h, w) in [0, 1].
+
+        Class activation mapping (arXiv:1512.04150): the maps before the pooling, weighted as the
+        last layer weighs their means.
+        """
+        logits, _, maps = self.network(self.preprocess(x))
+        weights = self.evidence[logits.argmax(dim=1)]
+        heat = (maps * weights[:, :, None, None]).sum(dim=1).clamp(min=0.0)
+        return heat / heat.amax(dim=[1, 2], keepdim=True).clamp(min=1e-6)
 
 
 def _open_gate(features: int) -> nn.Linear:
@@ -111,7 +124,7 @@ def export(
     the evaluation transforms, on every validation picture and on one turned on its side.
 
     Args:
-        network: gives features ``(N, F)`` by ``features``, and logits of these by ``head``.
+        network: with ``features_and_maps`` and a linear ``head``, as `LandmarkNet` and `TransferNet`.
         calibration: from `src.rejection.calibrate`.
         info: more entries for ``model.json``.
 
@@ -135,8 +148,7 @@ def export(
     example = torch.zeros(2, 3, pictures.size, pictures.size)
     with _torchscript():
         traced = torch.jit.trace(parts, example, check_trace=False)
-        features = traced(example)[1].shape[1]
-        model = _Exported(traced, pictures.preprocess, pictures.class_names, calibration, features)
+        model = _Exported(traced, network.head, pictures.preprocess, pictures.class_names, calibration)
         scripted = torch.jit.script(model.eval())
     check = partial(_assert_parity, parts=parts, calibration=calibration, pictures=pictures)
     return _save(scripted, path, about | (info or {}), check)
@@ -165,7 +177,7 @@ def _assert_parity(predictor: Predictor, parts: _Parts, calibration: Calibration
     batch = [dataset.picture(i) for i in range(len(dataset))]
     batch.append(batch[0].transpose(1, 2))  # portrait and landscape, whatever the data set holds
     for number, picture in enumerate(batch):
-        logits, features = parts(dataset.transform(picture)[None])
+        logits, features, _ = parts(dataset.transform(picture)[None])
         expected = torch.softmax(logits / calibration.temperature, dim=1)
         shown = calibration.gate(features).sigmoid()[:, 0] if calibration.gate else 1.0
         answered, known = predictor.model.predict(picture[None])

@@ -111,9 +111,14 @@ class LandmarkNet(nn.Module):
         self.train(training)
         return rows
 
+    def features_and_maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Pooled features ``(N, widths[-1])`` and the maps ``(N, widths[-1], h, w)`` whose means they are."""
+        maps = self.stages(self.stem(x))
+        return self.pool(maps).flatten(1), maps
+
     def features(self, x: Tensor) -> Tensor:
         """Pooled features ``(N, widths[-1])``."""
-        return self.pool(self.stages(self.stem(x))).flatten(1)
+        return self.features_and_maps(x)[0]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.dropout(self.features(x)))

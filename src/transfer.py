@@ -68,9 +68,23 @@ class TransferNet(nn.Module):
         self.head = nn.Linear(features, classes)
         self.mean, self.std = tuple(mean), tuple(std)
 
+    def features_and_maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Pooled features ``(N, features)``, and the maps ``(N, features, h, w)`` that they are means of.
+
+        Where a network does not pool such maps right before its head, they are 1 × 1: the features.
+        """
+        if hasattr(self.backbone, "forward_features"):  # timm
+            maps = self.backbone.forward_features(x)
+            features = self.backbone.forward_head(maps).flatten(1)
+            if maps.ndim == 4 and maps.shape[1] == features.shape[1]:
+                return features, maps
+        else:
+            features = self.backbone(x).flatten(1)
+        return features, features[:, :, None, None]
+
     def features(self, x: Tensor) -> Tensor:
         """Pooled features ``(N, features)``."""
-        return self.backbone(x).flatten(1)
+        return self.features_and_maps(x)[0]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.dropout(self.features(x)))

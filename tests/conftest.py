@@ -83,10 +83,14 @@ def tiny_export(tmp_path_factory) -> Path:
 
     class ColourNet(nn.Module):
         architecture = {"model": "colour"}
-        head = nn.Identity()
 
-        def features(self, x):
-            return 6 * x.mean(dim=(2, 3))
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(3, 3, bias=False)
+            nn.init.eye_(self.head.weight)
+
+        def features_and_maps(self, x):
+            return 6 * x.mean(dim=(2, 3)), 6 * x
 
     folder = tmp_path_factory.mktemp("export")
     root = make_data_set(folder / "data")

@@ -23,8 +23,11 @@ class ColourNet(nn.Module):
         self.head = nn.Linear(3, 3, bias=False)
         nn.init.eye_(self.head.weight)
 
+    def features_and_maps(self, x):
+        return 2 * x.mean(dim=(2, 3)), 2 * x
+
     def features(self, x):
-        return 2 * x.mean(dim=(2, 3))
+        return self.features_and_maps(x)[0]
 
     def forward(self, x):
         return self.head(self.features(x))
@@ -105,3 +108,14 @@ def test_other_photos_are_found_beside_the_data_set(data_set, tmp_path):
     beside = make_others(tmp_path / "not_landmarks")
     assert find_others(None, data_set) == beside
     assert find_others("elsewhere", data_set).name == "elsewhere"
+
+
+def test_the_heat_is_where_the_class_is_seen(pictures, tmp_path):
+    predictor = export(ColourNet(), pictures, tmp_path / "e.pt")
+    photo = torch.full((1, 3, 64, 64), 40, dtype=torch.uint8)
+    photo[:, 1, :32, 32:] = 250  # green, top right
+    heat = predictor.model.heat(photo)
+    assert heat.shape == (1, 32, 32)
+    assert heat.max() == 1 and heat.min() == 0
+    assert heat[0, :15, 17:].min() > 0.9
+    assert heat[0, 17:].max() < 0.1 and heat[0, :, :15].max() < 0.1

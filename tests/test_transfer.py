@@ -163,3 +163,39 @@ def test_a_wrong_label_stands_out_when_the_probe_has_not_learnt_it(data_set, tmp
     wrong = found.table[~found.correct]
     assert [path.rsplit("/", 1)[1] for path in wrong.path] == ["wrong.jpg"]
     assert wrong.prediction.item() == "Alpha"
+
+
+def test_depthwise_convolutions_that_learn_do_so_in_float32():
+    """And copies of the network, as the moving average is one, use their own weights."""
+    model = build_transfer("mobilenet_v2", 3, weights=None).train()
+    kinds = {}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(
+                lambda module, _, y, name=name: kinds.setdefault(module.groups > 1, set()).add(y.dtype)
+            )
+    with torch.autocast("cpu", torch.bfloat16):
+        model(torch.rand(2, 3, 64, 64)).sum().backward()
+    assert kinds == {True: {torch.float32}, False: {torch.bfloat16}}
+    model.eval()
+    twin = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            parameter.zero_()
+        assert twin(torch.rand(1, 3, 64, 64)).abs().max() == 0
+        assert model(torch.rand(1, 3, 64, 64)).abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    "name", ["tf_efficientnet_lite0", "resnet18", "timm/resnet18", "vit_tiny_patch16_224"]
+)
+def test_features_are_means_of_their_maps(name):
+    model = build_transfer(name, 3, weights=None).eval()
+    with torch.inference_mode():
+        features, maps = model.features_and_maps(torch.rand(1, 3, 224, 224))
+        assert torch.allclose(
+            model.features(torch.ones(1, 3, 224, 224)), model.backbone(torch.ones(1, 3, 224, 224))
+        )
+    assert features.shape[1] == maps.shape[1] == model.head.in_features
+    assert torch.allclose(maps.mean((2, 3)), features, atol=1e-4)
+    assert (maps.shape[2] > 1) == (name in ("tf_efficientnet_lite0", "timm/resnet18"))
