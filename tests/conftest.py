@@ -63,6 +63,30 @@ def make_others(folder: Path, count: int = 20) -> Path:
     return folder
 
 
+def colour_net(strength: float):
+    """A network of three features, the mean colours; the strongest is the class. Needs no training."""
+    from torch import nn  # here, as most tests do without torch
+
+    class ColourNet(nn.Module):
+        architecture = {"model": "colour"}
+
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(3, 3, bias=False)
+            nn.init.eye_(self.head.weight)
+
+        def features_and_maps(self, x):
+            return strength * x.mean(dim=(2, 3)), strength * x
+
+        def features(self, x):
+            return self.features_and_maps(x)[0]
+
+        def forward(self, x):
+            return self.head(self.features(x))
+
+    return ColourNet()
+
+
 @pytest.fixture
 def data_set(tmp_path) -> Path:
     """A tiny data set in the layout of the real one."""
@@ -75,22 +99,9 @@ def tiny_export(tmp_path_factory) -> Path:
 
     Gray pictures are none of them. No training is needed.
     """
-    from torch import nn
-
     from src.data import load_pictures
     from src.export import export
     from src.rejection import Calibration
-
-    class ColourNet(nn.Module):
-        architecture = {"model": "colour"}
-
-        def __init__(self):
-            super().__init__()
-            self.head = nn.Linear(3, 3, bias=False)
-            nn.init.eye_(self.head.weight)
-
-        def features_and_maps(self, x):
-            return 6 * x.mean(dim=(2, 3)), 6 * x
 
     folder = tmp_path_factory.mktemp("export")
     root = make_data_set(folder / "data")
@@ -100,5 +111,5 @@ def tiny_export(tmp_path_factory) -> Path:
             (root / part / old).rename(root / part / new)
     gray = ([0.5, 0.5, 0.5], [0.25, 0.25, 0.25])
     pictures = load_pictures(root, sizes=(32,), normalise=gray, workers=0, cache=folder / "cache")
-    export(ColourNet(), pictures, folder / "tiny.pt", Calibration(threshold=0.6))
+    export(colour_net(6), pictures, folder / "tiny.pt", Calibration(threshold=0.6))
     return folder / "tiny.pt"

@@ -3,34 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from conftest import make_others
+from conftest import colour_net, make_others
 from PIL import Image
-from torch import nn
 
 from src.data import DataError, find_others, load_pictures, split_others
 from src.evaluate import extract_features, predict_export
 from src.export import export
 from src.rejection import calibrate, fit_gate
-
-
-class ColourNet(nn.Module):
-    """Three features are the mean colours; the strongest is the class."""
-
-    architecture = {"model": "colour"}
-
-    def __init__(self):
-        super().__init__()
-        self.head = nn.Linear(3, 3, bias=False)
-        nn.init.eye_(self.head.weight)
-
-    def features_and_maps(self, x):
-        return 2 * x.mean(dim=(2, 3)), 2 * x
-
-    def features(self, x):
-        return self.features_and_maps(x)[0]
-
-    def forward(self, x):
-        return self.head(self.features(x))
 
 
 @pytest.fixture
@@ -57,7 +36,7 @@ def test_the_gate_tells_two_kinds_of_features_apart_whatever_their_scale():
 
 
 def test_features_are_those_before_the_head_and_leave_the_mode(pictures):
-    network = ColourNet().train()
+    network = colour_net(2).train()
     features = extract_features(network, pictures.valid)
     assert features.shape == (len(pictures.valid.dataset), 3)
     assert network.training
@@ -66,7 +45,7 @@ def test_features_are_those_before_the_head_and_leave_the_mode(pictures):
 
 
 def test_other_photos_are_rejected_though_the_probability_is_large(pictures, others, tmp_path):
-    network = ColourNet()
+    network = colour_net(2)
     plain, _ = calibrate(network, pictures)
     assert plain.gate is None
     calibration, validated = calibrate(network, pictures, others)
@@ -83,7 +62,7 @@ def test_other_photos_are_rejected_though_the_probability_is_large(pictures, oth
 
 
 def test_what_the_export_counts_as_known_is_what_was_calibrated(pictures, others, tmp_path):
-    network = ColourNet()
+    network = colour_net(2)
     calibration, validated = calibrate(network, pictures, others)
     predictor = export(network, pictures, tmp_path / "e.pt", calibration)
     valid = pictures.valid.dataset
@@ -111,7 +90,7 @@ def test_other_photos_are_found_beside_the_data_set(data_set, tmp_path):
 
 
 def test_the_heat_is_where_the_class_is_seen(pictures, tmp_path):
-    predictor = export(ColourNet(), pictures, tmp_path / "e.pt")
+    predictor = export(colour_net(2), pictures, tmp_path / "e.pt")
     photo = torch.full((1, 3, 64, 64), 40, dtype=torch.uint8)
     photo[:, 1, :32, 32:] = 250  # green, top right
     heat = predictor.model.heat(photo)
