@@ -26,7 +26,9 @@ from src.download import DataError
 from src.evaluate import figures, predict_export
 from src.files import replacing
 from src.landmarks import describe
+from src.model import MirroredNet
 from src.predictor import Predictor
+from src.recipes import RECIPES
 from src.rejection import Calibration, calibrate
 from src.transforms import Preprocess
 
@@ -213,6 +215,8 @@ def export_run(
     )
     if state["class_names"] != pictures.class_names:
         raise CheckpointError(f"{run} was trained on other classes than {root} holds: give its own data set.")
+    if RECIPES[state["architecture"]["model"]].mirrored:
+        network = MirroredNet(network).eval()
     calibration, validated = calibrate(network, pictures, others)
     info = {
         "trained": state["settings"],

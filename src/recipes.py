@@ -74,10 +74,12 @@ class Recipe:
     """The settings of the phases of a training; the best weights of each begin the next.
 
     ``unfrozen`` says how many blocks of a pretrained backbone train in each phase; None means all.
+    ``mirrored``: whether the export looks at mirror images too (`src.model.MirroredNet`).
     """
 
     phases: dict[str, TrainSettings]
     unfrozen: dict[str, int | None] = field(default_factory=dict)
+    mirrored: bool = False
 
 
 RECIPES = {
@@ -95,7 +97,8 @@ RECIPES = {
                 # every picture counts where nothing else is known; enough remain for the calibration
                 valid_fraction=0.08,
             )
-        }
+        },
+        mirrored=True,
     ),
     "transfer": Recipe(
         {

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from src.model import LandmarkNet, NetSettings
+from src.model import LandmarkNet, MirroredNet, NetSettings
 
 SMALL = NetSettings(widths=(8, 16), depths=(1, 2))
 
@@ -67,3 +67,17 @@ def test_summary_counts_every_parameter():
     assert rows[0]["output"] == (8, 32, 32)
     assert rows[-1]["output"] == (7,)
     assert net.training
+
+
+def test_a_mirrored_network_answers_alike_for_a_picture_and_its_mirror_image():
+    torch.manual_seed(0)
+    net = LandmarkNet(4, SMALL).eval()
+    x = torch.rand(2, 3, 64, 48)
+    with torch.inference_mode():
+        twice = MirroredNet(net).eval()
+        assert torch.allclose(twice(x), twice(x.flip(3)), atol=1e-5)
+        assert torch.allclose(twice(x), (net(x) + net(x.flip(3))) / 2, atol=1e-5)
+        features, maps = twice.features_and_maps(x)
+        assert torch.allclose(maps.mean((2, 3)), features, atol=1e-5)
+        assert torch.allclose(twice.features_and_maps(x.flip(3))[1], maps.flip(3), atol=1e-5)
+    assert twice.architecture["mirrored"]
