@@ -103,16 +103,16 @@ RECIPES = {
     "transfer": Recipe(
         {
             "head": TrainSettings(
-                epochs=1, sizes=(160,), eval_size=240, zoom=0.5, strong=False, lr=5e-3, warmup_epochs=0.0
+                epochs=1, sizes=(160,), eval_size=224, zoom=0.5, strong=False, lr=5e-3, warmup_epochs=0.0
             ),
             "finetune": TrainSettings(
-                epochs=7, sizes=(160, 192, 240), eval_size=240, layer_decay=0.9, ema=0.99
+                epochs=6, sizes=(160, 192, 224), eval_size=224, layer_decay=0.9, ema=0.99
             ),
             # mild augmentation at the size of the evaluation brings training and use together
             "polish": TrainSettings(
-                epochs=2,
-                sizes=(240,),
-                eval_size=240,
+                epochs=1,
+                sizes=(224,),
+                eval_size=224,
                 zoom=0.5,
                 strong=False,
                 lr=5e-4,

@@ -1,0 +1,99 @@
+"""The catalog's file: opened, locked and checked to be ours, or a sentence that says why that cannot be."""
+
+import sqlite3
+from pathlib import Path
+
+VERSION = 1
+APPLICATION = 0x4C6D5467  # marks the file as ours, in the header where SQLite has a place for that
+
+# Paths are bytes, as file systems have them: SQLite's texts cannot hold names that are no UTF-8.
+SCHEMA = """
+CREATE TABLE files (
+    path BLOB PRIMARY KEY,
+    folder BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    hash TEXT,                  -- of the content, NULL until it has been read
+    error TEXT,                 -- why it cannot be, tried again by the next run
+    run INTEGER NOT NULL        -- the last one that found the file
+);
+CREATE TABLE answers (
+    hash TEXT NOT NULL,
+    model TEXT NOT NULL,
+    known REAL NOT NULL,
+    guesses TEXT NOT NULL,      -- JSON, pairs of class and probability
+    taken TEXT,                 -- by the camera's clock
+    latitude REAL,              -- of the camera, degrees
+    longitude REAL,
+    thumbnail BLOB NOT NULL,    -- JPEG
+    answered TEXT NOT NULL,
+    PRIMARY KEY (hash, model)
+);
+CREATE TABLE writes (
+    path BLOB NOT NULL,
+    target BLOB NOT NULL,       -- the sidecar or copy
+    root BLOB,                  -- where the copies go, NULL for a sidecar
+    tags TEXT NOT NULL,         -- JSON, the model among them
+    planned TEXT NOT NULL,
+    done TEXT,                  -- NULL where a kill may have come before or after
+    PRIMARY KEY (target, path)
+);
+CREATE TABLE records (
+    path BLOB PRIMARY KEY,
+    landmark TEXT, probability REAL, landmark_alone TEXT, probability_alone REAL, city TEXT, country TEXT,
+    latitude REAL, longitude REAL, extent_km REAL, tags TEXT, error TEXT,
+    facts TEXT,                 -- JSON, the tags to write
+    thumbnail_of TEXT           -- hash
+)
+"""
+
+
+class CatalogError(RuntimeError):
+    """The catalog cannot be used; the message is one sentence that names the file and the remedy."""
+
+
+def explain(error: sqlite3.Error, path: Path) -> str:
+    """One sentence for what SQLite says of the catalog at `path`."""
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF  # the rest tells apart kinds of it
+    remedies = {
+        sqlite3.SQLITE_BUSY: "is in use by another run; wait for its end",
+        sqlite3.SQLITE_FULL: "cannot grow, the disk is full; make room and start again",
+        sqlite3.SQLITE_NOTADB: "is no catalog; move it away, or choose another --out",
+        sqlite3.SQLITE_CORRUPT: "is damaged; move it away and start again",
+    }
+    for refused in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        remedies[refused] = "cannot be written; change its permissions, or choose another --out"
+    return f"{path} {remedies.get(code, f'cannot be used ({error}); check the disk and start again')}."
+
+
+def open_catalog(path: Path) -> sqlite3.Connection:
+    """Open or make the catalog at `path` for this process alone, in autocommit mode.
+
+    Raises CatalogError where it cannot be opened, is none, is of another version or in use.
+    """
+    try:
+        db = sqlite3.connect(path, timeout=0, isolation_level=None)
+    except sqlite3.Error as error:
+        raise CatalogError(explain(error, path)) from error
+    try:
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")  # from the first statement to the end
+        db.execute("BEGIN EXCLUSIVE")
+        if db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+            for statement in SCHEMA.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {APPLICATION}")
+            db.execute(f"PRAGMA user_version = {VERSION}")
+        if db.execute("PRAGMA application_id").fetchone() != (APPLICATION,):
+            raise CatalogError(f"{path} is no catalog; move it away, or choose another --out.")
+        [version] = db.execute("PRAGMA user_version").fetchone()
+        if version != VERSION:
+            raise CatalogError(
+                f"{path} is a catalog of version {version}, and this program reads {VERSION}; "
+                "use the program that wrote it, or choose another --out."
+            )
+        db.execute("COMMIT")
+        db.execute("PRAGMA journal_mode = WAL")  # one fsync for each change instead of several
+        return db
+    except (sqlite3.Error, CatalogError) as error:
+        db.close()
+        raise CatalogError(explain(error, path) if isinstance(error, sqlite3.Error) else error) from error

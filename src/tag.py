@@ -1,0 +1,328 @@
+"""Tag a library of photos: which landmark is on each, and where it stands.
+
+Photos are only read, unless --write asks for tags beside them or in copies; --undo takes these back. What is
+done is remembered in a catalog beside the table, so a run that was stopped goes on where it was, and a new
+one looks only at what is new.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import hashlib
+import os
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from src.catalog import Catalog, Known
+from src.catalog_file import CatalogError, explain
+from src.library import find_photos, printable, read_ahead
+from src.photo_files import explained
+from src.records import FORMATS, Record, write_records
+from src.review import Place, ReviewError, read_table, write_pages, write_table
+from src.tagging import Tags, model_name, tags_for
+from src.writing import Step, undo_all, write_all
+from src.xmp import MetadataError
+
+if TYPE_CHECKING:
+    from src.predictor import Answer, Predictor
+
+MODEL = Path(__file__).parents[1] / "checkpoints" / "transfer_exported.pt"
+LINES = 20  # of each list of the summary
+
+
+class UsageError(ValueError):
+    """What was asked for cannot be done; the message is one sentence that says what to do instead."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m src.tag`.
+
+    Returns the exit status: 0, 1 where a photo could not be read or written, 2 for wrong usage.
+    """
+    args = _parser().parse_args(arguments)
+    try:
+        _check(args)
+        with explained(args.out.parent, "made"):
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+        with Catalog(_beside(args.out, ".sqlite")) as catalog:
+            _sweep(args.out)
+            return _undo(args, catalog) if args.undo else _tag(args, catalog)
+    except (UsageError, CatalogError, ReviewError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except sqlite3.Error as error:
+        print(explain(error, _beside(args.out, ".sqlite")), file=sys.stderr)
+    except MetadataError as error:  # of the table or the pages, as those of photos stop nothing
+        print(error, file=sys.stderr)
+    except KeyboardInterrupt:
+        print("Stopped; start again to go on.", file=sys.stderr)
+        return 130
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m src.tag", description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="photos, also in folders below")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("tags.csv"),
+        help="table: .csv, .json, .geojson or .parquet (tags.csv)",
+    )
+    parser.add_argument("--write", choices=("sidecar", "copy"), help="write tags beside photos, or in copies")
+    parser.add_argument("--to", type=Path, metavar="DIR", help="where the copies go")
+    parser.add_argument(
+        "--review", action="store_true", help="make a page and a table that decides what --write writes"
+    )
+    parser.add_argument("--undo", action="store_true", help="take back what was written for FOLDER")
+    parser.add_argument("--model", type=Path, metavar="PT", default=MODEL, help="an exported network")
+    parser.add_argument(
+        "--min-confidence",
+        type=probability,
+        metavar="P",
+        help="name a landmark from this probability on (the model's)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        default=min(4, os.cpu_count() or 1),
+        help="threads that read photos",
+    )
+    parser.add_argument("--engine", choices=("local",), default="local", help="where the work is done")
+    parser.add_argument(
+        "--no-outings", action="store_true", help="do not let the photos of a folder help each other"
+    )
+    return parser
+
+
+def probability(text: str) -> float:
+    """A probability from the command line."""
+    if not 0 <= float(text) <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return float(text)
+
+
+def count(text: str) -> int:
+    """A number of threads from the command line."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return int(text)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raise UsageError, before anything is done, for what cannot end well."""
+    if not args.folder.is_dir():
+        raise UsageError(f"{args.folder} is no folder; give the folder with the photos.")
+    if args.out.suffix.lower() not in FORMATS:
+        raise UsageError(f"{args.out} is no table; let it end in {', '.join(FORMATS)}.")
+    if args.out.suffix.lower() == ".parquet" and not find_spec("pyarrow"):
+        raise UsageError(f"{args.out} needs pyarrow; install it, or take .csv.")
+    if (args.write == "copy") != (args.to is not None):
+        raise UsageError("--write copy and --to DIR go together; give both.")
+    if args.write == "copy" and not find_spec("exiv2"):
+        raise UsageError("--write copy needs exiv2; install it, or take --write sidecar.")
+    if args.to and args.to.exists() and (not args.to.is_dir() or args.to.samefile(args.folder)):
+        raise UsageError(f"{args.to} cannot take the copies; give a folder other than that of the photos.")
+    if sum(map(bool, (args.write, args.review, args.undo))) > 1:
+        raise UsageError("--review, --write and --undo are steps; give one, look, and then the next.")
+    if args.undo and not _beside(args.out, ".sqlite").exists():
+        raise UsageError(
+            f"{_beside(args.out, '.sqlite')} is not there; give the --out that was written with."
+        )
+
+
+def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
+    from src.predictor import Predictor  # here, as torch takes a second that --undo and --help need not wait
+
+    try:
+        predictor = Predictor.load(args.model)
+    except (FileNotFoundError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    decided = _decided(args) if args.write or args.review else None  # a table with a mistake stops it here
+    digest = hashlib.blake2b(args.model.read_bytes(), digest_size=4).hexdigest()
+    model = f"{model_name(predictor.info)} {digest}"  # one that was trained again may have the same name
+
+    others: Counter = Counter()
+    catalog.note(find_photos(args.folder, without=args.to, others=others))
+    answer_all(catalog, predictor, model, args.workers)
+    catalog.save_records(make_records(catalog, predictor, model, args.min_confidence, not args.no_outings))
+    with explained(args.out, "written"):
+        write_records(args.out, catalog.records())
+    status = summarise(catalog, others)
+    print(f"\nThe table is {args.out}.")
+
+    if args.review:
+        _review(args, catalog, model, decided or {})
+    elif args.write:
+        if decided is not None:
+            print(f"{_beside(args.out, '.review.csv')} decides what is written.")
+        steps = write_all(catalog, args.folder.resolve(), args.to and args.to.resolve(), decided)
+        status = max(status, _report(steps, None))
+    else:
+        print("Nothing was written to photos: --review lets you look first, --write writes.")
+    return status
+
+
+def answer_all(catalog: Catalog, predictor: Predictor, model: str, workers: int) -> None:
+    """Ask the model about every photo that it has not answered for; each answer is safe at once."""
+    photos = read_ahead(catalog.unanswered(model), workers)
+    for path, photo in _bar(photos, catalog.count_unanswered(model)):
+        if isinstance(photo, str):
+            catalog.save_read(path, None, photo)
+            continue
+        if not catalog.has_answer(photo.hash, model):  # else it was moved, or is there twice
+            answer = predictor.predict([photo.picture])[0]
+            guesses = [(guess.landmark.class_name, guess.probability) for guess in answer.guesses]
+            catalog.save_answer(photo, model, answer.known, guesses)
+        catalog.save_read(path, photo.hash)
+
+
+def make_records(
+    catalog: Catalog, predictor: Predictor, model: str, min_confidence: float | None, outings: bool
+) -> Iterator[tuple[Record, Tags | None, str]]:
+    """A record for each photo, with its tags and hash; the photos of one folder are heard together.
+
+    Args:
+        catalog: with an answer or an error for each photo.
+        predictor: what the answers came from.
+        model: its name in the catalog.
+        min_confidence: the smallest ``known`` that counts as recognised, if not the model's own.
+        outings: whether photos of one folder help each other.
+    """
+    from src.outings import Moment, Revised, revise
+
+    threshold = predictor.known_threshold if min_confidence is None else min_confidence
+    name = model_name(predictor.info)
+    landmarks = {landmark.class_name: landmark for landmark in predictor.landmarks}
+    for folder in catalog.folders(model):
+        photos = [photo for photo in folder if not photo.error]
+        answers = [_answer(photo, landmarks, threshold) for photo in photos]
+        if outings:
+            moments = [Moment(photo.time, photo.latitude, photo.longitude) for photo in photos]
+            revised = revise(answers, moments, threshold, len(landmarks))
+        else:
+            revised = [Revised(answer, answer, 0) for answer in answers]
+        for photo, both in zip(photos, revised, strict=True):
+            tags = tags_for(both.answer, name)
+            yield _record(photo.path, both.answer, both.before, tags), tags, photo.hash
+        for photo in folder:
+            if photo.error:
+                yield Record(photo.path, error=photo.error), None, ""
+
+
+def _answer(photo: Known, landmarks: dict, threshold: float) -> Answer:
+    from src.predictor import Answer, Guess
+
+    guesses = tuple(Guess(landmarks[name], probability) for name, probability in photo.guesses)
+    return Answer(guesses, photo.known, photo.known >= threshold)
+
+
+def _record(path: str, answer: Answer, before: Answer, tags: Tags | None) -> Record:
+    alone = before.guesses[0].landmark.name if before.recognised else ""
+    if tags is None:
+        return Record(path, "", answer.known, alone, before.known)
+    best = answer.guesses[0].landmark
+    return Record(
+        path=path,
+        landmark=best.name,
+        probability=answer.known,
+        landmark_alone=alone,
+        probability_alone=before.known,
+        city=best.city,
+        country=best.country,
+        latitude=best.latitude,
+        longitude=best.longitude,
+        extent_km=best.extent_km,
+        tags=tags.keywords,
+    )
+
+
+def _decided(args: argparse.Namespace) -> dict[str, tuple[str, bool]] | None:
+    table = _beside(args.out, ".review.csv")
+    with explained(table, "read"):
+        return read_table(table) if table.exists() else None
+
+
+def _review(args: argparse.Namespace, catalog: Catalog, model: str, decided: dict) -> None:
+    table, page = _beside(args.out, ".review.csv"), _beside(args.out, ".review.html")
+    with explained(table, "written"):
+        write_table(table, (record for record, _ in catalog.records_to_review(model)), decided)
+    places = [Place(*row) for row in catalog.places()]
+    title, shown = f"Landmarks in {printable(str(args.folder))}", catalog.records_to_review(model)
+    with explained(page, "written"):
+        write_pages(page, title, shown, places, catalog.count_records())
+    print(f"Look through {page}, and write no into the column approve of {table} where it is wrong.")
+
+
+def _undo(args: argparse.Namespace, catalog: Catalog) -> int:
+    folder = args.folder.resolve()
+    return _report(undo_all(catalog, folder), len(catalog.writes_below(str(folder))))
+
+
+def _report(steps: Iterable[Step], total: int | None) -> int:
+    """Take the steps, say what became of them and return the exit status."""
+    counts, failures = Counter(), []
+    for step in _bar(steps, total):
+        counts[step.what] += 1
+        if step.error:
+            failures.append((step.photo, step.error))
+    print(f"Tags: {', '.join(f'{count:,} {what}' for what, count in sorted(counts.items())) or 'none'}.")
+    if counts["not reviewed"]:
+        print("What is not reviewed was not written: --review adds it to the table.")
+    _list("Failed", failures)
+    return 1 if failures else 0
+
+
+def summarise(catalog: Catalog, others: Counter) -> int:
+    """Print what was found, and return the exit status."""
+    recognised, total = sum(count for _, count in catalog.counts("landmark")), catalog.count_records()
+    errors = [(record.path, record.error) for record in catalog.records() if record.error]
+    rest = total - recognised - len(errors)
+    print(f"{total:,} photos: {recognised:,} with a landmark, {rest:,} without, {len(errors):,} unreadable.")
+    for heading, column in (("Landmarks", "landmark"), ("Countries", "country")):
+        _list(heading, [(name or "unknown", f"{count:,}") for name, count in catalog.counts(column)])
+    _list("Unreadable", errors)
+    if others:
+        kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in others.most_common(8))
+        print(f"\nPassed over, as they are no photos by their names: {kinds}.")
+    return 1 if errors else 0
+
+
+def _list(heading: str, lines: Sequence[tuple[str, str]]) -> None:
+    if lines:
+        print(f"\n{heading}")
+    for name, what in lines[:LINES]:
+        print(f"  {printable(name)}: {what}")
+    if len(lines) > LINES:
+        print(f"  and {len(lines) - LINES:,} more")
+
+
+def _bar(steps: Iterable, total: int | None) -> tqdm:
+    """A progress bar with photos per second in a terminal; nothing in a log or with ``TQDM_DISABLE``."""
+    # `src.data.progress_bar` would do, but with it comes torchvision, and that takes seconds.
+    return tqdm(steps, total=total, unit="photo", disable=bool(os.environ.get("TQDM_DISABLE")) or None)
+
+
+def _sweep(out: Path) -> None:
+    """Remove what killed runs left of tables and pages (`src.files.replacing`); the catalog is locked."""
+    for part in out.parent.glob(f"{glob.escape(out.stem)}.*.[0-9]*.part"):
+        part.unlink(missing_ok=True)
+
+
+def _beside(out: Path, ending: str) -> Path:
+    return out.with_name(out.stem + ending)
+
+
+if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a letter is no reason to stop
+        stream.reconfigure(errors="backslashreplace")
+    sys.exit(main())

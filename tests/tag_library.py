@@ -1,0 +1,58 @@
+"""What the tests of `src.tag` share: a little library, and a network that goes by colours."""
+
+import csv
+import os
+from pathlib import Path
+
+from conftest import encode
+from PIL import Image
+
+from src import tag
+from src.landmarks import describe
+from src.predictor import Answer, Guess
+
+COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200), "gray": (120, 120, 120)}
+LANDMARKS = [describe(name) for name in ("00.Taj_Mahal", "01.Eiffel_Tower", "02.Hawa_Mahal")]
+
+
+class FakePredictor:
+    """Takes red for the Taj Mahal, green for the Eiffel Tower, blue for the Hawa Mahal, gray for none."""
+
+    info = {"architecture": {"model": "fake"}, "fingerprint": "abcdef0123"}
+    landmarks = LANDMARKS
+    known_threshold = 0.6
+    asked = 0
+
+    def predict(self, pictures):
+        type(self).asked += 1
+        [picture] = pictures
+        colour = picture.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+        shares = [value**2 / sum(other**2 for other in colour) for value in colour]
+        pairs = sorted(zip(LANDMARKS, shares, strict=True), key=lambda pair: -pair[1])
+        guesses = tuple(Guess(landmark, share) for landmark, share in pairs)
+        return [Answer(guesses, guesses[0].probability, guesses[0].probability >= self.known_threshold)]
+
+
+def photo(path, colour="red", time=None, kind="JPEG", side=64):
+    exif = Image.Exif()
+    if time:
+        exif.get_ifd(0x8769)[0x9003] = time
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options = {"exif": exif} if time else {}
+    path.write_bytes(encode(Image.new("RGB", (side, side), COLOURS.get(colour, colour)), kind, **options))
+    return path
+
+
+def run(*arguments):
+    return tag.main([str(argument) for argument in ("--model", "model.pt", *arguments)])
+
+
+def table(path="tags.csv"):
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def contents(folder):
+    """All files below a folder with their bytes and times."""
+    files = (path for path in sorted(Path(folder).rglob("*")) if path.is_file() and os.access(path, os.R_OK))
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
