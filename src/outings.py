@@ -18,7 +18,7 @@ EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
 MINUTES = 10.0  # after so long a neighbour counts 1/e of what it counts at once
 KILOMETRES = 0.3  # and at such a distance between the cameras
 REACH_KM = 1.5  # landmarks this near can be photographed on one walk
-TRUST = 0.2  # how far the nearest neighbour is believed; chosen on validation pictures
+TRUST = 0.1  # how far the nearest neighbour is believed; chosen on validation pictures
 NEIGHBOURS = 4  # nearest ones that are asked: more of them would be one witness heard many times
 WINDOW = 8  # photos before and after in time, and in latitude, among which these are looked for
 
