@@ -11,7 +11,7 @@ app: $(VENV)/app.done
 	$(BIN)/voila app.ipynb
 
 test: $(VENV)/dev.done
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .

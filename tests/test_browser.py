@@ -21,7 +21,6 @@ sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.xdist_group("browser"),  # one server for all of them
     pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium"),
 ]
 

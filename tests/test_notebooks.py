@@ -12,7 +12,6 @@ from src.predictor import Predictor
 
 ROOT = Path(__file__).parents[1]
 TRAINING = ("cnn_from_scratch.ipynb", "transfer_learning.ipynb")
-IN_ONE_WORKER = pytest.mark.xdist_group("tour")  # the tour is run once for all that look at it
 EXPORTS = ("original_exported.pt", "transfer_exported.pt")
 
 
@@ -46,7 +45,6 @@ def tour(tmp_path_factory):
     return folder
 
 
-@IN_ONE_WORKER
 @pytest.mark.parametrize(("name", "export"), list(zip(TRAINING, EXPORTS, strict=True)))
 def test_the_tour_ends_with_an_export_that_was_measured(tour, name, export):
     notebook = nbformat.read(tour / name, 4)
@@ -60,13 +58,11 @@ def test_the_tour_ends_with_an_export_that_was_measured(tour, name, export):
     assert len(pictures) >= 7
 
 
-@IN_ONE_WORKER
 def test_the_tour_leaves_the_committed_checkpoints_alone(tour):
     assert not (tour / "checkpoints").exists()
     assert sorted(p.name for p in tour.iterdir() if p.is_dir()) == ["cache", "data", "not_landmarks", "runs"]
 
 
-@IN_ONE_WORKER
 def test_the_second_notebook_compares_both_networks(tour):
     notebook = nbformat.read(tour / TRAINING[1], 4)
     shown = "".join(
