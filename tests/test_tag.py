@@ -68,8 +68,8 @@ def test_only_what_is_new_or_changed_is_looked_at_again(library, fake):
 def test_photos_of_one_folder_help_each_other_and_it_shows(tmp_path, fake):
     folder = tmp_path / "outing"
     photo(folder / "1.jpg", "red", "2024:05:01 12:00:00")
-    photo(folder / "2.jpg", (135, 125, 10), "2024:05:01 12:00:30")
-    photo(folder / "other day" / "3.jpg", (135, 125, 10), "2024:05:01 12:00:30")
+    photo(folder / "2.jpg", (140, 120, 10), "2024:05:01 12:00:30")
+    photo(folder / "other day" / "3.jpg", (140, 120, 10), "2024:05:01 12:00:30")
     run(folder)
     _, helped, alone = table()
     assert helped["landmark_alone"] == "" and helped["landmark"] == "Taj Mahal"
