@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from report import write_section
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -26,8 +27,6 @@ from src.predictor import Answer, Predictor
 
 def answers_of(predictor: Predictor, paths: list[Path]) -> list[Answer]:
     """The answer to each photo alone."""
-    from PIL import Image
-
     return [predictor.predict([Image.fromarray(read_picture(path, PHOTO_SIDE))])[0] for path in paths]
 
 

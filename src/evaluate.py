@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -130,17 +131,11 @@ def predict(model: nn.Module, loader, class_names: Sequence[str], device="cpu") 
     `model` is on `device` and gives logits (B, C) for a batch; `loader.dataset` has `paths`. Each
     module is afterwards in the training mode it was in. ValueError when samples are missing.
     """
-    modes = [(module, module.training) for module in model.modules()]
     logits, labels = [torch.empty(0, len(class_names))], [torch.empty(0, dtype=torch.int64)]
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for x, y in loader:
-                logits.append(model(x.to(device)).float().cpu())
-                labels.append(y)
-    finally:
-        for module, training in modes:  # one by one: frozen parts stay in eval mode
-            module.training = training
+    with _evaluating(model):
+        for x, y in loader:
+            logits.append(model(x.to(device)).float().cpu())
+            labels.append(y)
 
     dataset, labels = loader.dataset, torch.cat(labels).numpy()
     if len(labels) != len(dataset):
@@ -152,14 +147,23 @@ def predict(model: nn.Module, loader, class_names: Sequence[str], device="cpu") 
     return Predictions(paths, labels, probabilities, probabilities.max(axis=1), list(class_names))
 
 
-@torch.inference_mode()
 def extract_features(network: nn.Module, loader) -> np.ndarray:
     """What the last layer of a network sees of each picture of a loader, float32 (N, F)."""
-    training = network.training
-    network.eval()
-    features = [network.features(x).float().numpy() for x, _ in loader]
-    network.train(training)
-    return np.concatenate(features)
+    with _evaluating(network):
+        return np.concatenate([network.features(x).float().numpy() for x, _ in loader])
+
+
+@contextlib.contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation and inference mode; each module is afterwards in the mode it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, training in modes:  # one by one: frozen parts stay in eval mode
+            module.training = training
 
 
 def predict_export(
