@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from src.photos import PhotoError, check_size, shown_name
 from src.xmp import MetadataError
+
+TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")  # names of files that `write` has not put in their place
 
 
 def exists(path: Path) -> bool:

@@ -10,7 +10,6 @@ catalog, for the same reason.
 """
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,11 +17,9 @@ from pathlib import Path
 
 from src.catalog import Catalog, Write
 from src.metadata import find_sidecar, undo_copy, undo_sidecar, write_copy, write_sidecar
-from src.photo_files import explained
+from src.photo_files import TEMPORARY, explained
 from src.tagging import Tags
 from src.xmp import MetadataError
-
-_NAMELESS = re.compile(r"\.[0-9a-f]{16}\.tmp")  # what `src.photo_files.write` calls them
 
 
 @dataclass(frozen=True)
@@ -131,7 +128,7 @@ def _sweep(target: Path) -> None:
     """Remove what a kill left beside `target`: a file that was being written and had no name yet."""
     with suppress(OSError):
         for path in Path(os.path.realpath(target)).parent.iterdir():
-            if _NAMELESS.fullmatch(path.name):
+            if TEMPORARY.fullmatch(path.name):
                 path.unlink()
 
 
