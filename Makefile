@@ -11,7 +11,7 @@ app: $(VENV)/app.done
 	$(BIN)/voila app.ipynb
 
 test: $(VENV)/dev.done
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .
@@ -32,7 +32,7 @@ udacity: $(VENV)/app.done
 	$(PYTHON_THERE) -m src.train --model scratch --runs runs/udacity
 	$(PYTHON_THERE) -m src.export runs/udacity/scratch/train runs/udacity/original_exported.pt
 	$(PYTHON_THERE) -m src.train --model transfer --backbone $(BACKBONE) --runs runs/udacity
-	$(PYTHON_THERE) -m src.export runs/udacity/transfer/polish runs/udacity/transfer_exported.pt
+	$(PYTHON_THERE) -m src.export runs/udacity/transfer/soup runs/udacity/transfer_exported.pt
 
 $(VENV)/app.done: requirements.txt
 	$(PYTHON) -m venv $(VENV)

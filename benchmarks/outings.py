@@ -80,7 +80,7 @@ def main() -> None:
     strangers = split_others(others)[options.split == "test"] if others else []
     if options.split == "valid":
         trained = predictor.info["trained"]
-        fraction = trained.get("polish", trained)["valid_fraction"]
+        fraction = trained.get("finetune", trained)["valid_fraction"]
         chosen = stratified_split(labels, fraction, 0)[1]
         paths, labels = [paths[i] for i in chosen], [labels[i] for i in chosen]
     alone = answers_of(predictor, [*paths, *strangers])

@@ -74,11 +74,13 @@ class Recipe:
     """The settings of the phases of a training; the best weights of each begin the next.
 
     ``unfrozen`` says how many blocks of a pretrained backbone train in each phase; None means all.
+    ``runs``: how often the last phase is run, each time with another seed; the weights are averaged.
     ``mirrored``: whether the export looks at mirror images too (`src.model.MirroredNet`).
     """
 
     phases: dict[str, TrainSettings]
     unfrozen: dict[str, int | None] = field(default_factory=dict)
+    runs: int = 1
     mirrored: bool = False
 
 
@@ -103,25 +105,26 @@ RECIPES = {
     "transfer": Recipe(
         {
             "head": TrainSettings(
-                epochs=1, sizes=(160,), eval_size=224, zoom=0.5, strong=False, lr=5e-3, warmup_epochs=0.0
-            ),
-            "finetune": TrainSettings(
-                epochs=6, sizes=(160, 192, 224), eval_size=224, layer_decay=0.9, ema=0.99
-            ),
-            # mild augmentation at the size of the evaluation brings training and use together
-            "polish": TrainSettings(
                 epochs=1,
-                sizes=(224,),
+                sizes=(160,),
                 eval_size=224,
                 zoom=0.5,
                 strong=False,
-                lr=5e-4,
-                warmup_epochs=0.2,
+                lr=5e-3,
+                warmup_epochs=0.0,
+                valid_fraction=0.1,
+            ),
+            "finetune": TrainSettings(
+                epochs=10,
+                sizes=(160, 192, 192, 224, 224),
+                eval_size=224,
                 layer_decay=0.9,
                 ema=0.99,
+                valid_fraction=0.1,
             ),
         },
         # the first blocks know edges and colours already, and take half of the time to train
-        unfrozen={"head": 0, "finetune": 16, "polish": 16},
+        unfrozen={"head": 0, "finetune": 16},
+        runs=3,
     ),
 }

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import get_type_hints
@@ -291,31 +292,58 @@ def run_recipe(
 ) -> tuple[pd.DataFrame, Pictures]:
     """Train a network through the phases of a recipe, each in ``folder/PHASE``.
 
+    Where the recipe says so, the last phase runs several times from the same weights and ends with their
+    average, in ``folder/soup``.
+
     Returns:
-        The joined history with a column ``phase``, and the pictures of the last phase.
+        The joined history with columns ``phase`` and ``seed``, and the pictures of the last phase.
     """
-    histories = []
+    histories, runs, last = [], [], list(recipe.phases)[-1]
     for phase, settings in recipe.phases.items():
-        pictures = load_pictures(
-            root,
-            sizes=settings.sizes,
-            eval_size=settings.eval_size,
-            epochs=settings.epochs,
-            batch_size=settings.batch_size,
-            strong=settings.strong,
-            zoom=settings.zoom,
-            valid_fraction=settings.valid_fraction,
-            seed=settings.seed,
-            normalise=(model.mean, model.std) if isinstance(model, TransferNet) else None,
-            others=others,
-            limit=limit,
-            workers=workers,
-        )
-        if isinstance(model, TransferNet):
-            model.unfreeze(recipe.unfrozen.get(phase))
-        history = fit(model, pictures, settings, Path(folder) / phase, on_epoch=on_epoch)
-        histories.append(history.assign(phase=phase))
+        begin = copy.deepcopy(model.state_dict())
+        for number in range(recipe.runs if phase == last else 1):
+            once = dataclasses.replace(settings, seed=settings.seed + number)
+            pictures = load_pictures(
+                root,
+                sizes=once.sizes,
+                eval_size=once.eval_size,
+                epochs=once.epochs,
+                batch_size=once.batch_size,
+                strong=once.strong,
+                zoom=once.zoom,
+                valid_fraction=once.valid_fraction,
+                seed=once.seed,
+                normalise=(model.mean, model.std) if isinstance(model, TransferNet) else None,
+                others=others,
+                limit=limit,
+                workers=workers,
+            )
+            model.load_state_dict(begin)
+            if isinstance(model, TransferNet):
+                model.unfreeze(recipe.unfrozen.get(phase))
+            runs.append(Path(folder) / (f"{phase}{number}" if number else phase))
+            history = fit(model, pictures, once, runs[-1], on_epoch=on_epoch)
+            histories.append(history.assign(phase=phase, seed=once.seed))
+    if recipe.runs > 1:
+        soup = average_runs(runs[-recipe.runs :], Path(folder) / "soup")
+        model.load_state_dict(load_checkpoint(soup)["weights"])
     return pd.concat(histories, ignore_index=True), pictures
+
+
+def average_runs(runs: Sequence[Path], folder: Path) -> Path:
+    """Average the best weights of several runs into ``folder/best.pt``; returns its path.
+
+    Fine-tunings that begin with the same weights end in one valley of the loss, and their mean is
+    mostly better than any of them (model soups, arXiv:2203.05482).
+    """
+    states = [load_checkpoint(run / "best.pt") for run in runs]
+    weights = dict(states[0]["weights"])
+    for name, tensor in weights.items():
+        if tensor.is_floating_point():  # not batch norm's counter
+            weights[name] = torch.stack([state["weights"][name] for state in states]).mean(dim=0)
+    history = [row for state in states for row in state["history"]]
+    save_checkpoint(states[0] | {"weights": weights, "history": history}, folder / "best.pt")
+    return folder / "best.pt"
 
 
 def _settings_from(arguments: argparse.Namespace, settings: TrainSettings) -> TrainSettings:
@@ -379,6 +407,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     columns = [
         "phase",
+        "seed",
         "epoch",
         "train_loss",
         "train_accuracy",

@@ -12,6 +12,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores; read whe
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+# These take longest: begun first, they leave no worker alone at the end.
+LONGEST = ("test_notebooks.py", "test_train.py", "test_browser.py", "test_tag_kills.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the longest files; needs xdist's --no-loadscope-reorder."""
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
 def quarters(width: int = 64, height: int = 48) -> Image.Image:
     """A picture whose four quarters are red, green, blue and yellow, so that every turn shows."""
     picture = Image.new("RGB", (width, height), "red")
