@@ -1,4 +1,4 @@
-// Drag and drop, and photos sent in parts, for the ipywidgets FileUpload of the app.
+// Drag and drop and photos sent in parts, for the ipywidgets FileUpload of the app; downloads; maps.
 (() => {
   if (window.landmarkTagger) return; // the notebook cell was run again
   window.landmarkTagger = true;
@@ -92,14 +92,95 @@
     }
   }
 
+  // Downloads come in parts, each of which replaces the one before in the page.
+  function receiveParcels(app) {
+    let parts = [];
+    new MutationObserver((changes) => {
+      for (const { addedNodes } of changes) {
+        for (const node of addedNodes) {
+          if (!node.dataset?.name) continue;
+          parts.push(Uint8Array.from(atob(node.textContent), (c) => c.charCodeAt(0)));
+          if (node.dataset.last !== "1") continue;
+          const link = document.createElement("a");
+          link.href = URL.createObjectURL(new Blob(parts, { type: node.dataset.kind }));
+          link.download = node.dataset.name;
+          link.click();
+          setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+          parts = [];
+        }
+      }
+    }).observe(app.querySelector(".lt-parcel"), { childList: true, subtree: true });
+  }
+
+  // Maps: drag to move, wheel or buttons to zoom; pins keep their size.
+  const WIDTHS = [20, 36_000]; // units of world.svg: a fifth of a degree, and the whole of it
+  const boxOf = (svg) => svg.getAttribute("viewBox").split(" ").map(Number);
+
+  function setBox(svg, [x, y, width, height]) {
+    svg.setAttribute("viewBox", [x, y, width, height].join(" "));
+    const scale = width / (svg.clientWidth || 420);
+    for (const { dataset, transform } of svg.querySelectorAll(".lt-mark")) {
+      transform.baseVal.getItem(0).setTranslate(dataset.x, dataset.y);
+      transform.baseVal.getItem(1).setScale(scale, scale);
+    }
+  }
+
+  function zoom(svg, factor, atX = 0.5, atY = 0.5) {
+    const [x, y, width, height] = boxOf(svg);
+    const wider = Math.min(WIDTHS[1], Math.max(WIDTHS[0], width * factor));
+    const higher = (height * wider) / width;
+    setBox(svg, [x + (width - wider) * atX, y + (height - higher) * atY, wider, higher]);
+  }
+
+  document.addEventListener("click", (event) => {
+    const { zoom: factor } = event.target.dataset ?? {};
+    if (factor) zoom(event.target.closest(".lt-map").querySelector("svg"), Number(factor));
+    if (event.target.matches?.("[data-copy]")) copy(event.target);
+  });
+  document.addEventListener("wheel", (event) => {
+    const svg = event.target.closest?.(".lt-map svg");
+    if (!svg || !(event.ctrlKey || event.metaKey)) return; // the wheel alone scrolls the page
+    event.preventDefault();
+    const { left, top, width, height } = svg.getBoundingClientRect();
+    zoom(svg, 2 ** (event.deltaY / 200), (event.clientX - left) / width, (event.clientY - top) / height);
+  }, { passive: false });
+  document.addEventListener("pointerdown", (event) => {
+    const svg = event.target.closest?.(".lt-map svg");
+    if (!svg) return;
+    event.preventDefault();
+    const [x, y, width, height] = boxOf(svg);
+    const scale = width / svg.clientWidth;
+    const move = ({ clientX, clientY }) =>
+      setBox(svg, [x - (clientX - event.clientX) * scale, y - (clientY - event.clientY) * scale, width, height]);
+    const stop = () => {
+      document.removeEventListener("pointermove", move);
+      for (const kind of ["pointerup", "pointercancel"]) document.removeEventListener(kind, stop);
+    };
+    document.addEventListener("pointermove", move);
+    for (const kind of ["pointerup", "pointercancel"]) document.addEventListener(kind, stop);
+  });
+
+  async function copy(button) {
+    const text = button.previousElementSibling;
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+    } catch { // no clipboard outside of https and localhost
+      getSelection().selectAllChildren(text);
+      document.execCommand("copy");
+    }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  }
+
   // The widgets appear some time after this script, and again when the cell is run again.
-  const needed = [".lt-drop", "[data-limit]", "button.widget-upload", ".lt-receipt", ".lt-status"];
+  const needed = [".lt-drop", ".lt-parcel", "[data-limit]", "button.widget-upload", ".lt-receipt", ".lt-status"];
   const improved = new WeakSet();
   function look() {
     for (const app of document.querySelectorAll(".lt-app")) {
       if (improved.has(app) || !needed.every((part) => app.querySelector(part))) continue;
       improved.add(app);
       improve(app);
+      receiveParcels(app);
     }
   }
   const watched = { childList: true, subtree: true, attributeFilter: ["class"] }; // classes come later still

@@ -9,72 +9,86 @@ script the browser sends each upload whole.
 import base64
 import io
 import re
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import ipywidgets as widgets
 from IPython.display import HTML, display
-from PIL import Image
 
+from src.cards import PhotoCard, classed, close_tree, media_type, problem_card
 from src.landmarks import Landmark
-from src.photos import FORMATS, MAX_BYTES, PhotoError, check_size, read_photo, shown_name
-from src.predictor import Answer, Predictor
+from src.outings import revise
+from src.photos import FORMATS, MAX_BYTES, check_size, read_photo, shown_name
+from src.predictor import Predictor
+from src.records import write_csv
+from src.worldmap import OUTLINE
 
 # Read at import: in a standalone folder the modules are gone once they are imported.
 STYLE, SCRIPT = (Path(__file__).with_name(name).read_text("utf-8") for name in ("app.css", "app.js"))
 
-THUMBNAIL = 640  # pixels, long side of the picture that goes back to the browser
+KEPT_BYTES = 100 * 2**20  # of a visitor's photos, for downloads; the oldest are forgotten first
+PARCEL = 3 * 2**20  # bytes of a download in one message
 
 
-def show(export: str | Path) -> None:
-    """Display the page for an exported model; what keeps it from working is said in the page."""
-    display(HTML(f"<style>{STYLE}</style><script>{SCRIPT}</script>"))
-    display(make_app(export))
+def show(export: str | Path, *, together: bool = True) -> None:
+    """Display the page for an exported model; what keeps it from working is said in the page.
+
+    Args:
+        export: the TorchScript file.
+        together: let photos of one upload that were taken close to each other help each other.
+    """
+    display(HTML(f"<style>{STYLE}</style>{OUTLINE}<script>{SCRIPT}</script>"))
+    display(make_app(export, together=together))
 
 
-def make_app(export: str | Path) -> widgets.Widget:
+def make_app(export: str | Path, *, together: bool = True) -> widgets.Widget:
     """The page as a widget: the app, or one sentence when the model cannot be loaded."""
     try:
-        return LandmarkApp(Predictor.load(export))
+        return LandmarkApp(Predictor.load(export), together=together)
     except (FileNotFoundError, ValueError) as error:
         sentence = str(error)
     except Exception as error:  # a visitor gets a sentence, never a traceback
         sentence = f"The model {export} cannot be loaded ({type(error).__name__}); export it again."
-    return _classed(widgets.VBox([widgets.HTML(_header()), widgets.HTML(_alert(sentence))]), "lt-app")
+    return classed(widgets.VBox([widgets.HTML(_header()), widgets.HTML(_alert(sentence))]), "lt-app")
 
 
 class LandmarkApp(widgets.VBox):
     """Upload box, progress and results of one visitor.
 
-    A photo is forgotten as soon as its answer is shown; only a small picture stays until "Clear results".
+    Photos stay in memory for downloads, up to `KEPT_BYTES`, until "Clear results".
     """
 
-    def __init__(self, predictor: Predictor):
+    def __init__(self, predictor: Predictor, *, together: bool = True):
         self.upload = widgets.FileUpload(
             accept="image/*,.heic,.heif", multiple=True, description="Choose photos", icon="", tooltip=""
         )
-        self.status = _classed(widgets.HTML(), "lt-status")
-        self.clear = _classed(widgets.Button(description="Clear results"), "lt-clear")
-        self.results = _classed(widgets.VBox(), "lt-results")
-        self.receipt = _classed(widgets.HTML(), "lt-receipt")  # app.js waits for it to change
-        self._predictor = predictor
+        self.status = classed(widgets.HTML(), "lt-status")
+        self.archive = classed(widgets.Button(description="Download all (zip)"), "lt-quiet")
+        self.clear = classed(widgets.Button(description="Clear results"), "lt-quiet")
+        self.results = classed(widgets.VBox(), "lt-results")
+        self.receipt = classed(widgets.HTML(), "lt-receipt")  # app.js waits for it to change
+        self.parcel = classed(widgets.HTML(), "lt-parcel")  # app.js saves what comes in it
+        self._predictor, self._together = predictor, together
         self._inbox = _Inbox()
         self._messages = 0
-        self._new: list[widgets.HTML] = []  # cards of the upload under way, in its order
-        self._old: tuple[widgets.HTML, ...] = ()  # cards of the uploads before
+        self._new: list[widgets.Widget] = []  # cards of the upload under way, in its order
+        self._old: tuple[widgets.Widget, ...] = ()  # cards of the uploads before
         self._unread = 0
 
         self.upload.observe(self._receive, "value")
         self.clear.on_click(self._forget)
+        self.archive.on_click(lambda _button: self._send_archive())
         box = [widgets.HTML(_INVITATION), self.upload, widgets.HTML(_HINT)]
         super().__init__(
             [
                 widgets.HTML(_header()),
-                _classed(widgets.VBox(box), "lt-drop"),
+                classed(widgets.VBox(box), "lt-drop"),
                 self.receipt,
-                _classed(widgets.HBox([self.status, self.clear]), "lt-bar"),
+                self.parcel,
+                classed(widgets.HBox([self.status, self.archive, self.clear]), "lt-bar"),
                 self.results,
                 widgets.HTML(_footer(predictor.landmarks)),
             ]
@@ -82,12 +96,17 @@ class LandmarkApp(widgets.VBox):
         self.add_class("lt-app")
         self._forget()
 
+    @property
+    def cards(self) -> list[PhotoCard]:
+        """The cards of photos that could be read."""
+        return [card for card in self.results.children if isinstance(card, PhotoCard)]
+
     def _receive(self, change) -> None:
         """Deal with what the browser sent; every message is answered by a new receipt."""
         files = change["new"]
         if not files:
             return
-        self.upload.value = ()  # nothing is kept, and the same file may come again
+        self.upload.value = ()  # nothing is kept here, and the same file may come again
         try:
             for upload in self._inbox.photos(files):
                 self._look_at(upload)
@@ -104,23 +123,73 @@ class LandmarkApp(widgets.VBox):
         try:
             check_size(upload.size, upload.name)
             photo = read_photo(upload.data, upload.name)
-            [answer] = self._predictor.predict([photo])
-            card = _answer_card(upload.name, photo, answer)
+            card = PhotoCard(upload.name, upload.data, photo, self._predictor, self._send_file)
         except Exception as error:
             self._unread += 1
-            card = _problem_card(upload.name, error)
-        self._new.append(_classed(widgets.HTML(card), "lt-result"))
+            card = problem_card(upload.name, error)
+        self._new.append(card)
         self.results.children = (*self._new, *self._old)
-        self.clear.layout.display = ""
+        self._keep_within_limit()
+        for button in (self.clear, self.archive):
+            button.layout.display = ""
         if upload.number >= upload.of:
+            self._hear_each_other()
             self.status.value = _summary(len(self._new), self._unread)
+
+    def _hear_each_other(self) -> None:
+        """Weigh the answers of this upload by those of photos that were taken close by."""
+        cards = [card for card in self._new if isinstance(card, PhotoCard)]
+        if not self._together or len(cards) < 2:
+            return
+        answers, moments = [card.answer for card in cards], [card.moment for card in cards]
+        classes = len(self._predictor.landmarks)
+        for card, revised in zip(
+            cards, revise(answers, moments, self._predictor.known_threshold, classes), strict=True
+        ):
+            if revised.neighbours:
+                card.show(revised)
+
+    def _keep_within_limit(self) -> None:
+        kept = 0
+        for card in self.cards:  # the newest upload is the first
+            kept += card.size
+            if kept > KEPT_BYTES and card.size:
+                card.forget()
+
+    def _send_file(self, name: str, make: Callable[[], bytes]) -> None:
+        """Hand a file to the browser, which saves it."""
+        self._parcels(name, [make()])
+
+    def _send_archive(self) -> None:
+        """All photos that are kept, tagged, with a table, as a zip."""
+        try:
+            self._parcels("landmark-tagger.zip", _zipped(self.cards))
+        except Exception as error:
+            self.status.value = _alert(f"Something went wrong ({type(error).__name__}); please try again.")
+
+    def _parcels(self, name: str, pieces: Iterable[bytes]) -> None:
+        """Send bytes in parts that no message size stops; nothing of them stays here."""
+        kind, rest = escape(media_type(name)), b""
+        for piece in pieces:
+            rest += piece
+            while len(rest) >= PARCEL:
+                self._parcel(name, kind, rest[:PARCEL], last=False)
+                rest = rest[PARCEL:]
+        self._parcel(name, kind, rest, last=True)
+        self.parcel.value = ""
+
+    def _parcel(self, name: str, kind: str, part: bytes, *, last: bool) -> None:
+        content = base64.b64encode(part).decode("ascii")
+        about = f'data-name="{escape(name)}" data-kind="{kind}" data-last="{int(last)}"'
+        self.parcel.value = f"<i {about}>{content}</i>"
 
     def _forget(self, _button=None) -> None:
         """Drop all results."""
         for card in self.results.children:
-            card.close()
+            close_tree(card)
         self.results.children, self._new, self._old, self._unread = (), [], (), 0
-        self.clear.layout.display = "none"
+        for button in (self.clear, self.archive):
+            button.layout.display = "none"
         self.status.value = ""
 
 
@@ -164,10 +233,46 @@ class _Inbox:
                 yield _Upload(name, data, size, photo, of)
 
 
-def _classed(widget: widgets.DOMWidget, name: str) -> widgets.DOMWidget:
-    """The widget with a class for app.css and app.js."""
-    widget.add_class(name)
-    return widget
+class _Spool(io.RawIOBase):
+    """A file that can only be written, and gives up what it holds: a zip that nobody has to hold whole."""
+
+    def __init__(self):
+        self._held = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:
+        self._held += data
+        return len(data)
+
+    def take(self) -> bytes:
+        held, self._held = bytes(self._held), bytearray()
+        return held
+
+
+def _zipped(cards: Sequence[PhotoCard]) -> Iterator[bytes]:
+    """A zip of all photos with their tags and a table of what was found, piece by piece."""
+    spool, used = _Spool(), set()
+    with zipfile.ZipFile(spool, "w") as archive:  # stored: photos are compressed already
+        for card in cards:
+            for name, data in card.files():
+                archive.writestr(_unused(name, used), data)
+                yield spool.take()
+        table = io.StringIO()
+        write_csv(table, (card.record for card in cards))
+        archive.writestr(_unused("tags.csv", used), table.getvalue())
+    yield spool.take()
+
+
+def _unused(name: str, used: set[str]) -> str:
+    """The name, with a number where another file has it already (some systems mix up A and a)."""
+    path, number, free = PurePath(name), 1, name
+    while free.casefold() in used:
+        number += 1
+        free = f"{path.stem} ({number}){path.suffix}"
+    used.add(free.casefold())
+    return free
 
 
 _LOGO = (
@@ -184,14 +289,16 @@ _INVITATION = (
 )
 _HINT = (
     f'<p class="lt-hint">{FORMATS}, up to {MAX_BYTES // 2**20} MB each; several at once are fine.</p>'
-    '<p class="lt-hint">Photos stay in memory on this server while you look at them; nothing is kept.</p>'
+    '<p class="lt-hint">Photos stay in the memory of this server until you clear them or close the page; '
+    "none is stored.</p>"
 )
 
 
 def _header() -> str:
     return (
         f'<header class="lt-header">{_LOGO}<div><h1>Landmark tagger</h1>'
-        "<p>Upload a holiday photo and read which landmark it shows.</p></div></header>"
+        "<p>Upload a holiday photo: read which landmark it shows, see where that is, and tag it.</p>"
+        "</div></header>"
     )
 
 
@@ -214,66 +321,6 @@ def _summary(photos: int, unread: int) -> str:
     elif unread:
         sentence = "This photo could not be read."
     return f'<p class="lt-summary">{sentence}</p>'
-
-
-def _answer_card(name: str, photo: Image.Image, answer: Answer) -> str:
-    """What the page shows of one photo. Only a recognised landmark makes a headline."""
-    best = answer.guesses[0]
-    if answer.recognised:
-        kind, caption = "known", "The five likeliest" if len(answer.guesses) == 5 else "The likeliest"
-        headline = f"<h2>{escape(best.landmark.title)}</h2>"
-    else:
-        kind, caption = "unknown", "What is closest"
-        headline = (
-            f"<h2>No landmark that I know.</h2><p>It looks most like {escape(best.landmark.name)}, "
-            f"but I am not sure enough to say so ({_percent(answer.known)}).</p>"
-        )
-    bars = "".join(_bar(guess.landmark, guess.probability) for guess in answer.guesses)
-    return (
-        f'<article class="lt-card lt-{kind}"><figure><div class="lt-photo">{_thumbnail(name, photo)}</div>'
-        f"<figcaption>{escape(name)}</figcaption></figure><div>{headline}"
-        f'<h3>{caption}</h3><ol class="lt-guesses">{bars}</ol></div></article>'
-    )
-
-
-def _bar(landmark: Landmark, probability: float) -> str:
-    place = f" <small>{escape(landmark.place)}</small>" if landmark.place else ""
-    return (
-        f"<li><span>{escape(landmark.name)}{place}</span><b>{_percent(probability)}</b>"
-        f'<div class="lt-track"><div style="width:{100 * probability:.1f}%"></div></div></li>'
-    )
-
-
-def _problem_card(name: str, error: Exception) -> str:
-    if isinstance(error, PhotoError):
-        sentence = str(error)
-    else:
-        sentence = f"{name} could not be looked at ({type(error).__name__}); try another photo."
-    return (
-        '<article class="lt-card lt-problem"><div><h2>This photo could not be read</h2>'
-        f"<p>{escape(sentence)}</p></div></article>"
-    )
-
-
-def _percent(probability: float) -> str:
-    """Whole percent; a model is never quite sure, so 0 and 100 are not among them."""
-    if probability < 0.01:
-        return "< 1 %"
-    if probability > 0.99:
-        return "> 99 %"
-    return f"{100 * probability:.0f} %"
-
-
-def _thumbnail(name: str, photo: Image.Image) -> str:
-    """An <img> of the photo made small: the original never goes back to the page."""
-    small = photo.copy()
-    small.thumbnail((THUMBNAIL, THUMBNAIL), reducing_gap=2.0)
-    file = io.BytesIO()
-    small.save(file, "JPEG", quality=82)
-    data = base64.b64encode(file.getvalue()).decode("ascii")
-    size = f'width="{small.width}" height="{small.height}"'
-    shape = ' class="lt-portrait"' if small.height > small.width else ""
-    return f'<img{shape} {size} alt="Your photo {escape(name)}" src="data:image/jpeg;base64,{data}">'
 
 
 def _footer(landmarks: Sequence[Landmark]) -> str:

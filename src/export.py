@@ -33,7 +33,11 @@ from src.rejection import Calibration, calibrate
 from src.transforms import Preprocess
 
 # What the app needs when nothing but the notebook and the export is there.
-CARRIED = ("__init__.py", "app.css", "app.js", "app.py", "landmarks.py", "photos.py", "predictor.py")
+CARRIED = (
+    "__init__.py", "app.css", "app.js", "app.py", "cards.py", "files.py", "landmarks.py", "metadata.py",
+    "outings.py", "photo_files.py", "photo_metadata.py", "photos.py", "predictor.py", "records.py",
+    "tagging.py", "world.svg", "worldmap.py", "xmp.py",
+)  # fmt: skip
 LICENCES = {
     "code": "MIT",
     "weights": "research and demonstration only: the licence of the training pictures is not stated",

@@ -96,6 +96,11 @@ class Predictor:
         """Answer for upright pictures of any size, one by one: the same whatever else is asked."""
         return [self._answer(*self.model.predict(to_tensor(picture)[None])) for picture in pictures]
 
+    @torch.inference_mode()
+    def heat(self, picture: Image.Image) -> np.ndarray:
+        """Where in the middle square of a picture the likeliest landmark is seen: ``(h, w)`` in [0, 1]."""
+        return self.model.heat(to_tensor(picture)[None])[0].numpy()
+
     def _answer(self, probabilities: Tensor, known: Tensor) -> Answer:
         best = probabilities[0].topk(min(GUESSES, len(self.landmarks)))
         shown = known.item() / best.values[0].item()

@@ -4,6 +4,8 @@ Records are written one by one as they come, to a file beside the final one that
 whole, so a library of any size fits and a kill leaves the former file.
 """
 
+from __future__ import annotations
+
 import csv
 import json
 import os
@@ -11,8 +13,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 from src.files import replacing
+
+if TYPE_CHECKING:  # importing it takes torch
+    from src.predictor import Answer
+    from src.tagging import Tags
 
 ROW_GROUP = 10_000  # records of a Parquet file that are held at a time
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠'")
@@ -49,8 +56,29 @@ class Record:
     error: str = ""
 
 
+def record_of(path: str, answer: Answer, before: Answer, tags: Tags | None) -> Record:
+    """The record of a photo with this answer and its tags; `before` its neighbours were heard."""
+    alone = before.guesses[0].landmark.name if before.recognised else ""
+    if tags is None:
+        return Record(path, "", answer.known, alone, before.known)
+    best = answer.guesses[0].landmark
+    return Record(
+        path=path,
+        landmark=best.name,
+        probability=answer.known,
+        landmark_alone=alone,
+        probability_alone=before.known,
+        city=best.city,
+        country=best.country,
+        latitude=best.latitude,
+        longitude=best.longitude,
+        extent_km=best.extent_km,
+        tags=tags.keywords,
+    )
+
+
 COLUMNS = tuple(field.name for field in fields(Record))
-_NUMBERS = tuple(field.name for field in fields(Record) if field.type is not str and field.name != "tags")
+_NUMBERS = tuple(field.name for field in fields(Record) if field.type != "str" and field.name != "tags")
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
@@ -75,13 +103,18 @@ def unguarded(cell: str) -> str:
     return cell.removeprefix("'")
 
 
+def write_csv(file: TextIO, records: Iterable[Record]) -> None:
+    """Write a table of records as CSV to a file that translates no line ends."""
+    rows = csv.writer(file)  # lines end in CRLF (RFC 4180), so names with a CR or LF are quoted
+    rows.writerow(COLUMNS)
+    for record in records:
+        row = asdict(record) | {"tags": ";".join(record.tags)}
+        rows.writerow(guarded(cell) if isinstance(cell, str) else cell for cell in row.values())
+
+
 def _write_csv(part: Path, records: Iterable[Record]) -> None:
     with open(part, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        rows = csv.writer(file)  # lines end in CRLF (RFC 4180), so names with a CR or LF are quoted
-        rows.writerow(COLUMNS)
-        for record in records:
-            row = asdict(record) | {"tags": ";".join(record.tags)}
-            rows.writerow(guarded(cell) if isinstance(cell, str) else cell for cell in row.values())
+        write_csv(file, records)
 
 
 def _write_json(part: Path, records: Iterable[Record]) -> None:

@@ -7,7 +7,7 @@ CSV takes the decisions: tags are written where its column `approve` says yes.
 import base64
 import csv
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from html import escape
 from itertools import groupby, islice
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 from src.files import replacing
 from src.library import printable
 from src.records import Record, guarded, unguarded
+from src.worldmap import Place, world_map
 
 PAGE = 500  # photos: some 3 MB of thumbnails
 COLUMNS = ("approve", "landmark", "probability", "probability_alone", "country", "path")
@@ -29,8 +30,9 @@ _HEAD = """<!DOCTYPE html>
 <title>{title}</title>
 <style>
   body {{ font: 16px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 80em; padding: 0 1em; }}
-  svg {{ background: #eef3f7; width: 100%; }}
-  svg path {{ fill: none; stroke: #c5d0d8; stroke-width: .3; }}
+  svg {{ background: #d6e7ec; border-radius: 12px; width: 100%; }}
+  .lt-land {{ fill: #f6f3ea; stroke: #a8bcc2; stroke-width: 10; }}
+  .lt-borders {{ fill: none; stroke: #ddd6c6; stroke-width: 10; }}
   svg circle {{ fill: #c2410ccc; }}
   section {{ content-visibility: auto; contain-intrinsic-size: auto 20em; }}
   section div {{ display: flex; flex-wrap: wrap; gap: 1em; }}
@@ -43,16 +45,6 @@ _HEAD = """<!DOCTYPE html>
 
 class ReviewError(ValueError):
     """The table of decisions cannot be used; the message is one sentence that says what to do."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A landmark on the map: degrees, WGS84, and how many photos show it."""
-
-    landmark: str
-    latitude: float
-    longitude: float
-    photos: int
 
 
 def write_table(path: Path, records: Iterable[Record], decided: Mapping[str, tuple[str, bool]]) -> None:
@@ -126,30 +118,15 @@ def write_pages(
         with replacing(_page(path, number)) as part, open(part, "w", encoding="utf-8") as file:
             file.write(_HEAD.format(title=escape(title)))
             file.write(_links(path, number, count))
-            file.write(world_map(places) if number == 1 else "")
+            file.write(world_map(map(_readable, places)) if number == 1 else "")
             file.writelines(_sections(islice(shown, PAGE)))
             file.write(_links(path, number, count))
     while (old := _page(path, count := count + 1)).exists():  # of a library that was larger
         old.unlink()
 
 
-def world_map(places: Iterable[Place]) -> str:
-    """An SVG of the world (equirectangular) with a circle for each landmark, its area as its photos."""
-    lines = [f"M{degrees} -90V90" for degrees in range(-180, 181, 30)]
-    lines += [f"M-180 {degrees}H180" for degrees in range(-90, 91, 30)]
-    circles = [
-        f'<circle cx="{place.longitude:.4f}" cy="{-place.latitude:.4f}" r="{_radius(place.photos):.2f}">'
-        f"<title>{_text(place.landmark)}: {place.photos}</title></circle>\n"
-        for place in places
-    ]
-    return (
-        '<svg viewBox="-180 -90 360 180" role="img" aria-label="Map of the landmarks">\n'
-        f'<path d="{"".join(lines)}"/>\n{"".join(circles)}</svg>\n'
-    )
-
-
-def _radius(photos: int) -> float:
-    return min(6, 0.6 * photos**0.5)  # degrees
+def _readable(place: Place) -> Place:
+    return replace(place, landmark=printable(place.landmark))
 
 
 def _sections(shown: Iterable[tuple[Record, bytes | None]]) -> Iterator[str]:

@@ -25,9 +25,10 @@ from src.catalog import Catalog, Known
 from src.catalog_file import CatalogError, explain
 from src.library import find_photos, printable, read_ahead
 from src.photo_files import explained
-from src.records import FORMATS, Record, write_records
-from src.review import Place, ReviewError, read_table, write_pages, write_table
+from src.records import FORMATS, Record, record_of, write_records
+from src.review import ReviewError, read_table, write_pages, write_table
 from src.tagging import Tags, model_name, tags_for
+from src.worldmap import Place
 from src.writing import Step, undo_all, write_all
 from src.xmp import MetadataError
 
@@ -213,7 +214,7 @@ def make_records(
             revised = [Revised(answer, answer, 0) for answer in answers]
         for photo, both in zip(photos, revised, strict=True):
             tags = tags_for(both.answer, name)
-            yield _record(photo.path, both.answer, both.before, tags), tags, photo.hash
+            yield record_of(photo.path, both.answer, both.before, tags), tags, photo.hash
         for photo in folder:
             if photo.error:
                 yield Record(photo.path, error=photo.error), None, ""
@@ -224,26 +225,6 @@ def _answer(photo: Known, landmarks: dict, threshold: float) -> Answer:
 
     guesses = tuple(Guess(landmarks[name], probability) for name, probability in photo.guesses)
     return Answer(guesses, photo.known, photo.known >= threshold)
-
-
-def _record(path: str, answer: Answer, before: Answer, tags: Tags | None) -> Record:
-    alone = before.guesses[0].landmark.name if before.recognised else ""
-    if tags is None:
-        return Record(path, "", answer.known, alone, before.known)
-    best = answer.guesses[0].landmark
-    return Record(
-        path=path,
-        landmark=best.name,
-        probability=answer.known,
-        landmark_alone=alone,
-        probability_alone=before.known,
-        city=best.city,
-        country=best.country,
-        latitude=best.latitude,
-        longitude=best.longitude,
-        extent_km=best.extent_km,
-        tags=tags.keywords,
-    )
 
 
 def _decided(args: argparse.Namespace) -> dict[str, tuple[str, bool]] | None:

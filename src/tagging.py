@@ -57,17 +57,24 @@ class Tags:
         return f"Predicted by {self.model} with a probability of {percent} %, not confirmed by a person."
 
     def without(self, *words: str) -> Tags:
-        """The tags less these words: no keyword, path, hashtag, city or country that says one of them."""
+        """The tags less these words: no keyword, path, hashtag, city or country that says one of them.
+
+        A caption that is not a person's own follows.
+        """
         gone = {word.casefold() for word in words}
         steps = {_step(word) for word in gone}
         hashtags = {hashtag(word) for word in words}
+        city = "" if self.city.casefold() in gone else self.city
+        country = "" if self.country.casefold() in gone else self.country
+        own = self.caption != _caption(self.landmark, self.city, self.country)
         return replace(
             self,
             keywords=tuple(word for word in self.keywords if word.casefold() not in gone),
             paths=tuple(path for path in self.paths if steps.isdisjoint(path.casefold().split("/"))),
             hashtags=tuple(tag for tag in self.hashtags if tag not in hashtags),
-            city="" if self.city.casefold() in gone else self.city,
-            country="" if self.country.casefold() in gone else self.country,
+            caption=self.caption if own else _caption(self.landmark, city, country),
+            city=city,
+            country=country,
         )
 
 
@@ -90,7 +97,7 @@ def tags_for(answer: Answer, model: str) -> Tags | None:
         keywords=keywords,
         paths=_paths(name, city, country, themes),
         hashtags=_distinct(map(hashtag, keywords)),
-        caption=", ".join(_distinct([name, city, country])),
+        caption=_caption(name, city, country),
         city=city,
         country=country,
         latitude=landmark.latitude,
@@ -128,6 +135,10 @@ def clean(text: str) -> str:
     kept = (" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
     whole = re.sub("[\ud800-\udfff\ufffe\uffff]", "\N{REPLACEMENT CHARACTER}", "".join(kept))
     return " ".join(whole.split())
+
+
+def _caption(name: str, city: str, country: str) -> str:
+    return ", ".join(_distinct([name, city, country]))
 
 
 def _paths(name: str, city: str, country: str, themes: list[str]) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 import ast
 import base64
+import csv
 import datetime
+import html
 import io
 import json
 import logging
@@ -15,19 +17,22 @@ from pathlib import Path
 
 import ipywidgets
 import nbformat
+import numpy as np
 import pytest
 from conftest import encode, quarters
 from nbclient import NotebookClient
 from PIL import Image
 
 from src import app as app_module
+from src import cards as cards_module
 from src import photos
 from src.app import LandmarkApp, make_app
 from src.landmarks import Landmark
+from src.photo_metadata import read_gps
 from src.predictor import Answer, Guess
 
 ROOT = Path(__file__).resolve().parent.parent
-TAJ = Landmark("10.Taj_Mahal", "Taj Mahal", "Agra", "India")
+TAJ = Landmark("10.Taj_Mahal", "Taj Mahal", "Agra", "India", "IN", 27.1751, 78.0421, 0.6, tags=("mausoleum",))
 OTHERS = [
     Landmark("03.Eiffel_Tower", "Eiffel Tower", "Paris", "France"),
     Landmark("17.Hawa_Mahal", "Hawa Mahal", "Jaipur", "India"),
@@ -42,13 +47,17 @@ class FakePredictor:
     def __init__(self, known=0.9, best=0.93):
         self.landmarks = [TAJ, *OTHERS]
         self.known, self.best = known, best
+        self.known_threshold, self.info = 0.5, {"architecture": {"model": "fake"}}
         self.seen = []
+
+    def heat(self, picture):
+        return np.array([[1.0, 0.0], [0.0, 0.0]])
 
     def predict(self, pictures):
         self.seen += pictures
         rest = [(1 - self.best) / 4] * 4
         guesses = [Guess(*pair) for pair in zip(self.landmarks, [self.best, *rest], strict=True)]
-        return [Answer(tuple(guesses), self.known, self.known >= 0.5) for _ in pictures]
+        return [Answer(tuple(guesses), self.known, self.known >= self.known_threshold) for _ in pictures]
 
 
 def chosen(*files):
@@ -66,12 +75,55 @@ def chosen(*files):
     )
 
 
+def inside(widget):
+    """All widgets in a widget, itself first."""
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from inside(child)
+
+
 def cards(app):
-    return [card.value for card in app.results.children]
+    """The HTML of each card, with its classes."""
+    return [
+        " ".join(
+            [
+                *card._dom_classes,
+                *(
+                    part.value
+                    for part in inside(card)
+                    if hasattr(part, "_dom_classes") and isinstance(part, ipywidgets.HTML)
+                ),
+            ]
+        )
+        for card in app.results.children
+    ]
 
 
-def text(html):
-    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+def button(app, label):
+    [found] = [part for part in inside(app) if getattr(part, "description", "") == label]
+    return found
+
+
+@pytest.fixture
+def downloads(app, monkeypatch):
+    """What the browser would save: names and contents, put together from the parcels."""
+    saved, parts = {}, []
+
+    def receive(change):
+        for name, last, content in re.findall(
+            r'data-name="([^"]*)".*data-last="(\d)">([^<]*)<', change["new"]
+        ):
+            parts.append(base64.b64decode(content))
+            if last == "1":
+                saved[html.unescape(name)] = b"".join(parts)
+                parts.clear()
+
+    app.parcel.observe(receive, "value")
+    return saved
+
+
+def text(page):
+    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
 
 
 @pytest.fixture
@@ -115,7 +167,7 @@ def test_an_unknown_photo_gets_no_name_as_its_headline(jpeg):
     [(0, "< 1 %"), (0.004, "< 1 %"), (0.126, "13 %"), (0.994, "> 99 %"), (1, "> 99 %")],
 )
 def test_never_quite_sure(probability, shown):
-    assert app_module._percent(probability) == shown
+    assert cards_module.percent(probability) == shown
 
 
 def test_fewer_than_five_landmarks(jpeg):
@@ -188,11 +240,12 @@ def test_clear(app, jpeg):
     app.upload.value = chosen(("a.jpg", jpeg))
     assert app.clear.layout.display != "none"
     [card] = app.results.children
+    parts = list(inside(card))
     app.clear.click()
     assert app.results.children == ()
     assert app.clear.layout.display == "none"
     assert text(app.status.value) == ""
-    assert card.comm is None or card.model_id is None  # closed, so its picture is not held anywhere
+    assert all(part.comm is None or part.model_id is None for part in parts)  # closed: held nowhere
     app.upload.value = chosen(("a.jpg", jpeg))
     assert len(cards(app)) == 1
 
@@ -213,7 +266,7 @@ def test_the_photo_is_seen_upright_and_small(app):
     assert app._predictor.seen[0].size == (1280, 1024)
 
 
-def test_nothing_of_an_upload_is_kept(app, jpeg, tmp_path, monkeypatch, caplog):
+def test_nothing_of_an_upload_reaches_the_page_the_disk_or_the_log(app, jpeg, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
@@ -267,6 +320,132 @@ def test_parts_without_end_are_not_collected(app, monkeypatch):
         app.upload.value = part(b"x" * 400, 1, 1, number, 20, 8000)
         assert sum(map(len, app._inbox._parts)) <= 1000
     assert "big.jpg has 0 MB, and at most" in cards(app)[0]
+
+
+def test_a_map_with_pin_and_extent(app, jpeg):
+    app.upload.value = chosen(("a.jpg", jpeg))
+    [card] = cards(app)
+    x, y = re.search('<g class="lt-mark" data-x="([^"]+)" data-y="([^"]+)"', card).groups()
+    assert float(x) == pytest.approx(7804.2, abs=0.1)
+    assert float(y) == pytest.approx(-2825.5, abs=0.1)  # EPSG:3857: 3,145,320 m north
+    assert 'class="lt-extent"' in card
+    assert "27.1751° N, 78.0421° E" in card
+    assert "This photo can be located even though it carries no GPS position." in card
+
+
+def test_a_photo_that_says_where_it_was_taken(app):
+    exif = Image.Exif()
+    exif[0x8825] = {1: "N", 2: (27.0, 10.0, 30.0), 3: "E", 4: (78.0, 2.0, 30.0)}
+    app.upload.value = chosen(("a.jpg", encode(quarters(320, 240), exif=exif)))
+    [card] = cards(app)
+    assert "The file itself says 27.1750° N, 78.0417° E</b>, 40 m from Taj Mahal: whoever gets" in card
+    assert card.count('class="lt-mark"') == 2
+    assert "can be located" not in card
+
+
+def test_an_unknown_photo_has_no_map_and_no_tags(jpeg):
+    app = LandmarkApp(FakePredictor(known=0.12, best=0.12))
+    app.upload.value = chosen(("a.jpg", jpeg))
+    labels = [getattr(part, "description", "") for part in inside(app)]
+    assert "lt-map" not in cards(app)[0]
+    assert "Tagged copy" not in labels
+    assert "Copy without any metadata" in labels
+
+
+def test_tags_are_chips_to_switch_off(app, jpeg, downloads):
+    app.upload.value = chosen(("IMG_1.jpg", jpeg))
+    assert "#TajMahal #Agra #India #Mausoleum" in cards(app)[0]
+    button(app, "Agra").value = False
+    assert "#TajMahal #India #Mausoleum" in cards(app)[0]
+    button(app, "Sidecar (XMP)").click()
+    assert b"<rdf:li>Taj Mahal</rdf:li>" in downloads["IMG_1.jpg.xmp"]
+    assert b"Agra" not in downloads["IMG_1.jpg.xmp"]
+    button(app, "Taj Mahal").value = False
+    button(app, "Tagged copy").click()
+    assert "IMG_1-tagged.jpg" not in downloads
+    assert "Taj Mahal is switched off, so there is nothing to write." in cards(app)[0]
+
+
+def test_a_tagged_copy_and_one_without_metadata(app, downloads):
+    exif = Image.Exif()
+    exif[0x010F] = "Secret camera"
+    photo = encode(quarters(320, 240), exif=exif)
+    app.upload.value = chosen(("IMG_1.jpg", photo))
+    button(app, "Tagged copy").click()
+    button(app, "Copy without any metadata").click()
+    assert app.parcel.value == ""
+    tagged, bare = downloads["IMG_1-tagged.jpg"], downloads["IMG_1-bare.jpg"]
+    assert read_gps(photo) is None
+    gps = Image.open(io.BytesIO(tagged)).getexif().get_ifd(0x8825)
+    assert (gps[1], [float(part) for part in gps[2]]) == ("N", pytest.approx([27, 10, 30.36]))
+    assert b"Secret camera" in tagged
+    assert b"Secret camera" not in bare
+    for copy in (tagged, bare):
+        assert np.array_equal(Image.open(io.BytesIO(copy)), Image.open(io.BytesIO(photo)))
+
+
+def test_all_as_a_zip(app, jpeg, downloads, monkeypatch):
+    monkeypatch.setattr(app_module, "PARCEL", 1000)  # so that it comes in many parts
+    gif = encode(quarters(), "GIF")
+    app.upload.value = chosen(("a.jpg", jpeg), ("A.jpg", jpeg), ("b.gif", gif), ("c.pdf", b"%PDF"))
+    button(app, "Download all (zip)").click()
+    with zipfile.ZipFile(io.BytesIO(downloads["landmark-tagger.zip"])) as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["a.jpg", "A (2).jpg", "b.gif", "b.gif.xmp", "tags.csv"]
+        assert archive.read("b.gif") == gif
+        assert b"Taj Mahal" in archive.read("a.jpg")
+        rows = list(csv.DictReader(io.StringIO(archive.read("tags.csv").decode())))
+    assert [row["landmark"] for row in rows] == ["Taj Mahal"] * 3
+    assert rows[0]["tags"] == "Taj Mahal;Agra;India;mausoleum"
+
+
+def test_photos_beyond_the_limit_are_forgotten(app, jpeg, downloads, monkeypatch):
+    monkeypatch.setattr(app_module, "KEPT_BYTES", 2 * len(jpeg))
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        app.upload.value = chosen((name, jpeg))
+    assert [card.size > 0 for card in app.cards] == [True, True, False]
+    assert "To download this photo, upload it again." in cards(app)[2]
+    button(app, "Download all (zip)").click()
+    with zipfile.ZipFile(io.BytesIO(downloads["landmark-tagger.zip"])) as archive:
+        assert archive.namelist() == ["c.jpg", "b.jpg", "tags.csv"]
+
+
+def test_where_it_looked_is_laid_over_the_picture(app):
+    app.upload.value = chosen(("a.jpg", encode(Image.new("RGB", (400, 200), "white"))))
+
+    def pixel(x, y):
+        source = re.search('src="data:image/jpeg;base64,([^"]+)"', cards(app)[0])[1]
+        return Image.open(io.BytesIO(base64.b64decode(source))).getpixel((x, y))
+
+    assert min(pixel(120, 10)) > 250
+    button(app, "Show where it looked").value = True
+    assert pixel(120, 10)[2] < 130  # the upper left of the middle square
+    assert min(pixel(280, 190)) > 240
+    assert min(pixel(50, 10)) > 250  # left of the square
+    button(app, "Hide where it looked").value = False
+    assert min(pixel(120, 10)) > 250
+
+
+class Doubting(FakePredictor):
+    """Sure of the first photo, in doubt about the others."""
+
+    def predict(self, pictures):
+        self.known = self.best = 0.9 if not self.seen else 0.45
+        return super().predict(pictures)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_photos_of_one_upload_help_each_other(together):
+    app = LandmarkApp(Doubting(), together=together)
+    exif = Image.Exif()
+    exif[0x8769] = {0x9003: "2024:05:01 10:00:00"}
+    photo = encode(quarters(320, 240), exif=exif)
+    app.upload.value = chosen(("a.jpg", photo), ("b.jpg", photo), ("far.jpg", encode(quarters(320, 240))))
+    _, helped, far = cards(app)
+    assert ("With 1 photo taken nearby heard as well; alone it was Taj Mahal, 45 %." in helped) is together
+    assert ("lt-known" in helped) is together
+    assert "heard" not in far
+    assert "lt-unknown" in far
 
 
 def test_landmarks_by_country(app):

@@ -1,6 +1,7 @@
 """The app as a visitor meets it: the real Voila server on loopback, driven in Chromium."""
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,9 @@ sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium"),
+    pytest.mark.skipif(
+        not (CHROMIUM and shutil.which("exiftool")), reason="needs Debian's chromium and exiftool"
+    ),
 ]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -292,7 +296,7 @@ def test_phone_window_has_nothing_to_scroll_sideways(visit):
     visit.page.get_by_text("It knows 3 landmarks").click()
     widths = visit.page.evaluate(
         "[document.documentElement.scrollWidth, document.body.scrollWidth, "
-        "...[...document.querySelectorAll('.lt-app *')].map(e => e.getBoundingClientRect().right)]"
+        "...[...document.querySelectorAll('.lt-app *:not(svg *)')].map(e => e.getBoundingClientRect().right)]"
     )
     assert max(widths) <= 390
     photo, answer = (visit.page.locator(f".lt-card {part}").first.bounding_box() for part in ("figure", "h2"))
@@ -308,8 +312,50 @@ def test_keyboard_reaches_the_button_and_shows_it(visit):
     assert button.evaluate("button => getComputedStyle(button).outlineStyle") == "solid"
 
 
-def test_phone_photo_of_15_mb(visit, phone_photo):
+def test_map_zooms_and_moves_and_its_pin_keeps_its_size(visit):
+    visit.upload(("a.jpg", RED))
+    svg, pin = visit.page.locator(".lt-map > svg"), visit.page.locator(".lt-mark")
+    x, y, width, _ = map(float, svg.get_attribute("viewBox").split())
+    size = pin.bounding_box()
+    visit.page.get_by_role("button", name="Zoom in").click()
+    assert float(svg.get_attribute("viewBox").split()[2]) == pytest.approx(width / 2)
+    assert pin.bounding_box()["width"] == pytest.approx(size["width"], rel=0.05)
+    assert pin.bounding_box()["height"] == pytest.approx(size["height"], rel=0.05)
+    visit.page.get_by_role("button", name="Zoom out").click()
+    svg.drag_to(svg, source_position={"x": 200, "y": 100}, target_position={"x": 150, "y": 120})
+    moved = list(map(float, svg.get_attribute("viewBox").split()))
+    scale = width / svg.bounding_box()["width"]
+    assert moved[:3] == pytest.approx([x + 50 * scale, y - 20 * scale, width], abs=scale)
+
+
+def test_tags_that_are_on_are_written_and_copied(visit, tmp_path):
+    visit.upload(("IMG_1.jpg", RED))
+    visit.page.get_by_role("button", name="Agra").click()
+    hashtags = visit.page.locator(".lt-hashtags span")
+    sync_api.expect(hashtags).not_to_contain_text("#Agra")
+    visit.page.get_by_role("button", name="Copy", exact=True).click()
+    sync_api.expect(visit.page.get_by_role("button", name="Copied")).to_be_visible()
+    with visit.page.expect_download() as download:
+        visit.page.get_by_role("button", name="Tagged copy").click()
+    assert download.value.suggested_filename == "IMG_1-tagged.jpg"
+    download.value.save_as(tmp_path / "copy.jpg")
+    done = subprocess.run(["exiftool", "-json", "-n", tmp_path / "copy.jpg"], capture_output=True, check=True)
+    [said] = json.loads(done.stdout)
+    assert said["Subject"][:2] == ["Taj Mahal", "India"]
+    assert said["Keywords"] == said["Subject"]
+    assert (said["GPSLatitude"], said["GPSLongitude"]) == pytest.approx((27.1751, 78.0421), abs=1e-4)
+    assert (tmp_path / "copy.jpg").read_bytes()[-500:] == RED[-500:]
+
+
+def test_phone_photo_of_15_mb(visit, phone_photo, tmp_path):
     assert "Taj Mahal" in visit.upload(("phone.jpg", phone_photo))[0]
+    with visit.page.expect_download() as download:
+        visit.page.get_by_role("button", name="Download all").click()
+    download.value.save_as(tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["phone.jpg", "tags.csv"]
+        assert archive.read("phone.jpg")[-1000:] == phone_photo[-1000:]
 
 
 def test_phone_photo_of_15_mb_standalone(visit_alone, phone_photo):
