@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src.data import find_data_set, find_others, list_pictures, split_others
+from src.checkpoints import restore
+from src.data import Pictures, find_data_set, find_others, list_pictures, split_others
 from src.evaluate import figures, predict_export
 from src.export import export
 from src.model import LandmarkNet, NetSettings
@@ -124,17 +126,29 @@ def baselines(root: Path, others: Path | None, runs: Path, options: argparse.Nam
 
 
 def seeds(root: Path, others: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
-    """The transfer recipe with three seeds: of head, order and augmentation; the split stays."""
-    classes, rows = len(list_pictures(root / "train")[2]), {}
-    for seed in range(3):
-        recipe = shrunk(RECIPES["transfer"], options.epochs, options.size)
-        phases = {name: replace(phase, seed=seed) for name, phase in recipe.phases.items()}
-        torch.manual_seed(seed)
-        model = build_transfer(options.backbone, classes)
-        run = runs / f"seed{seed}"
-        rows[f"seed {seed}"] = measure(model, replace(recipe, phases=phases), root, run, others, True)
+    """The runs of the transfer recipe, which differ in their seed alone, and the average of their weights."""
+    torch.manual_seed(0)
+    model = build_transfer(options.backbone, len(list_pictures(root / "train")[2]))
+    recipe = shrunk(RECIPES["transfer"], options.epochs, options.size)
+    _, pictures = run_recipe(model, recipe, root, runs / "transfer", others=others)
+    last, rows = list(recipe.phases)[-1], {}
+    for number in range(recipe.runs):
+        checkpoint = runs / "transfer" / (f"{last}{number}" if number else last) / "last.pt"
+        rows[f"seed {number}"] = _accuracy(restore(checkpoint)[0], pictures)
     table = pd.DataFrame(rows).T
-    return pd.concat([table, table.agg(["mean", "std"])])
+    table = pd.concat([table, table.agg(["mean", "std"])])
+    table.loc["average of the weights"] = _accuracy(model, pictures)
+    return table
+
+
+def _accuracy(network: nn.Module, pictures: Pictures) -> dict:
+    """Figures that no calibration changes, of an export."""
+    with tempfile.TemporaryDirectory() as folder:
+        predictor = export(network, pictures, Path(folder) / "export.pt")
+    measured = figures(
+        predict_export(predictor, pictures.test.dataset.paths, pictures.test.dataset.labels), 0
+    )
+    return {name: measured[name] for name in ("accuracy", "top5", "macro_f1")}
 
 
 def ablation(root: Path, others: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
@@ -175,7 +189,7 @@ def left_out(root: Path, others: Path | None, runs: Path, options: argparse.Name
                 link.symlink_to((root / split / name).resolve(), target_is_directory=True)
     torch.manual_seed(0)
     model = build_transfer(options.backbone, len(names) - len(out))
-    recipe = shrunk(RECIPES["transfer"], options.epochs, options.size)
+    recipe = replace(shrunk(RECIPES["transfer"], options.epochs, options.size), runs=1)
     rows = {"everyday photos": measure(model, recipe, part, runs / "left_out", others, True)}
     predictor = Predictor.load(runs / "left_out" / "export.pt")
     test = predict_export(predictor, *list_pictures(part / "test")[:2])

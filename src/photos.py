@@ -5,6 +5,7 @@ its decoders of the formats named here, chosen by what the bytes are and not by 
 """
 
 import io
+import re
 import warnings
 
 from PIL import Image, ImageCms
@@ -24,10 +25,13 @@ SMALLEST_SIDE = 32  # pixels; the smallest picture the exported networks take
 MAX_BYTES = 50 * 2**20
 MAX_PIXELS = 64_000_000  # the picture is unpacked whole: up to 4 bytes a pixel
 MAX_JPEG_PIXELS = 160_000_000  # a baseline JPEG is shrunk while it is decoded
+MAX_SCANS = 100  # passes over a JPEG: progressive ones have 10, and each takes long but few bytes
 
 # ISO base media "brands" of HEIC files: still pictures coded with HEVC, single or in a sequence.
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _HEIC_BRANDS |= {b"mif1", b"msf1"}
+
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # of a JPEG; the others are part of coded pixels
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _UPRIGHT = {  # EXIF orientation -> what turns the stored picture upright
@@ -128,6 +132,8 @@ def _decode(data: bytes, kind: str, name: str) -> Image.Image:
     """The first frame, its pixels unpacked, at reduced scale where the decoder can do that."""
     if kind == "WEBP":
         _check_webp_canvas(data, name)
+    if kind == "JPEG" and _scans(data) > MAX_SCANS:
+        raise PhotoError(f"{name} is stored in too many passes to be read; save it anew as a JPEG.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # our own limits are checked instead
         picture = Image.open(io.BytesIO(data), formats=[kind])
@@ -154,6 +160,19 @@ def _check_webp_canvas(data: bytes, name: str) -> None:
         width = int.from_bytes(data[24:27], "little") + 1
         height = int.from_bytes(data[27:30], "little") + 1
         _check_pixels((width, height), MAX_PIXELS, name)
+
+
+def _scans(jpeg: bytes) -> int:
+    """How many passes over the picture follow each other, counted up to the limit."""
+    scans, position = 0, 2
+    while scans <= MAX_SCANS and (marker := _MARKER.search(jpeg, position)):
+        kind = jpeg[marker.start() + 1]
+        if kind == 0xD9:  # the end; what follows is no part of this picture
+            break
+        scans += kind == 0xDA
+        length = int.from_bytes(jpeg[marker.end() : marker.end() + 2], "big")
+        position = marker.end() + max(2, length)
+    return scans
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:

@@ -331,18 +331,20 @@ def run_recipe(
 
 
 def average_runs(runs: Sequence[Path], folder: Path) -> Path:
-    """Average the best weights of several runs into ``folder/best.pt``; returns its path.
+    """Average the last weights of several runs into ``folder/best.pt``; returns its path.
 
     Fine-tunings that begin with the same weights end in one valley of the loss, and their mean is
-    mostly better than any of them (model soups, arXiv:2203.05482).
+    mostly better than any of them (model soups, arXiv:2203.05482). The best weights of each would be
+    worse to average: which epoch that was is half luck.
     """
-    states = [load_checkpoint(run / "best.pt") for run in runs]
+    states = [load_checkpoint(run / "last.pt") for run in runs]
     weights = dict(states[0]["weights"])
     for name, tensor in weights.items():
         if tensor.is_floating_point():  # not batch norm's counter
             weights[name] = torch.stack([state["weights"][name] for state in states]).mean(dim=0)
     history = [row for state in states for row in state["history"]]
-    save_checkpoint(states[0] | {"weights": weights, "history": history}, folder / "best.pt")
+    state = {name: value for name, value in states[0].items() if name != "resumable"}
+    save_checkpoint(state | {"weights": weights, "history": history}, folder / "best.pt")
     return folder / "best.pt"
 
 

@@ -2,6 +2,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 import tracemalloc
 import zlib
 
@@ -437,3 +438,14 @@ def test_noise_is_never_an_unknown_error(data):
     for head in (b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\0\0\0\0WEBPVP8X"):
         with pytest.raises(PhotoError):
             read_photo(head + data)
+
+
+def test_a_jpeg_of_endless_passes_is_refused_at_once():
+    """Each pass takes 100 bytes of the file and 40 ms at 64 megapixels."""
+    progressive = encode(Image.new("RGB", (4000, 4000), "red"), progressive=True)
+    last = progressive[progressive.rindex(b"\xff\xda") : -2]
+    assert read_photo(progressive + b"\xff\xda" * 500).size == (1024, 1024)  # behind the end: a film, say
+    start = time.perf_counter()
+    with pytest.raises(PhotoError, match="too many passes"):
+        read_photo(progressive[:-2] + last * 5000 + progressive[-2:])
+    assert time.perf_counter() - start < 2

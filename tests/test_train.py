@@ -239,6 +239,24 @@ def test_phases_of_a_recipe_follow_each_other(data_set, tmp_path):
     assert not torch.equal(model.backbone.conv1.weight, start)
 
 
+def test_the_last_phase_runs_several_times_and_its_weights_are_averaged(data_set, tmp_path):
+    phase = TrainSettings(epochs=1, sizes=(32,), eval_size=32, batch_size=8, lr=1e-2, warmup_epochs=0.0)
+    recipe = Recipe({"head": phase, "finetune": phase}, {"head": 0}, runs=2)
+    model = build_transfer("resnet18", 3, weights=None)
+    history, _ = run_recipe(model, recipe, data_set, tmp_path, workers=0)
+    assert list(history.phase) == ["head", "finetune", "finetune"]
+    assert list(history.seed) == [0, 0, 1]
+    one, other, soup = (
+        restore(tmp_path / run)[0].state_dict()
+        for run in ("finetune/last.pt", "finetune1/last.pt", "soup/best.pt")
+    )
+    assert not torch.equal(one["head.weight"], other["head.weight"])
+    for name, weights in soup.items():
+        if weights.is_floating_point():
+            torch.testing.assert_close(weights, (one[name] + other[name]) / 2)
+            torch.testing.assert_close(weights, model.state_dict()[name])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
