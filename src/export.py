@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import platform
 import sys
@@ -27,7 +28,7 @@ from src.evaluate import figures, predict_export
 from src.files import replacing
 from src.landmarks import describe
 from src.model import MirroredNet
-from src.predictor import Predictor
+from src.predictor import SUMS, Predictor, known_sums
 from src.recipes import RECIPES
 from src.rejection import Calibration, calibrate
 from src.transforms import Preprocess
@@ -174,7 +175,19 @@ def _save(model: torch.jit.ScriptModule, path: Path, info: dict, check=lambda pr
         with _torchscript():
             torch.jit.save(model, part, _extra_files=extra)
         check(Predictor.load(part))
+        new = hashlib.sha256(part.read_bytes()).hexdigest()
+        _write_sums(path, [*known_sums(path), new])  # a kill may come before or after the file is replaced
+    _write_sums(path, [new])
     return Predictor.load(path)
+
+
+def _write_sums(path: Path, sums: list[str]) -> None:
+    """Put these sums of an export into `SUMS` beside it, if there is such a file, in place of older ones."""
+    file = path.with_name(SUMS)
+    if file.is_file():
+        lines = [line for line in file.read_text("utf-8").splitlines() if line.split()[1:] != [path.name]]
+        with replacing(file) as part:
+            part.write_text("\n".join([*lines, *(f"{sum_}  {path.name}" for sum_ in sums)]) + "\n", "utf-8")
 
 
 @torch.inference_mode()

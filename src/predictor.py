@@ -6,6 +6,7 @@ builds exports is in `src.export`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from torch import Tensor
 from src.landmarks import Landmark
 
 GUESSES = 5
+SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,14 @@ class Predictor:
 
         Raises:
             FileNotFoundError: it is not there.
-            ValueError: the file is not an export of this project.
+            ValueError: the file is not an export of this project, or not the one that `SUMS` beside it names.
         """
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"{path} is not there: run the notebooks, or give the path of an export.")
+        sums = known_sums(path)
+        if sums and hashlib.sha256(path.read_bytes()).hexdigest() not in sums:
+            raise ValueError(f"{path} is not the file that {SUMS} beside it names: fetch it again.")
         extra = {"model.json": ""}
         try:
             with warnings.catch_warnings():
@@ -110,6 +115,13 @@ class Predictor:
             known=known.item(),
             recognised=known.item() >= self.known_threshold,
         )
+
+
+def known_sums(path: Path) -> list[str]:
+    """The SHA-256 sums that an export may have by the file `SUMS` beside it; none where it has no entry."""
+    sums = path.with_name(SUMS)
+    lines = sums.read_text("utf-8").splitlines() if sums.is_file() else []
+    return [line.split()[0] for line in lines if line.split()[1:] == [path.name]]
 
 
 def to_tensor(picture: Image.Image) -> Tensor:

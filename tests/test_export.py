@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -14,7 +15,7 @@ from PIL import Image
 from src.data import load_pictures
 from src.export import CARRIED, ExportError, add_info, export, export_run, main
 from src.model import LandmarkNet, NetSettings
-from src.predictor import Predictor, to_tensor
+from src.predictor import SUMS, Predictor, to_tensor
 from src.recipes import TrainSettings
 from src.rejection import Calibration
 from src.train import fit
@@ -142,3 +143,36 @@ def test_a_run_becomes_a_measured_export(data_set, pictures, tmp_path, monkeypat
     assert info["trained"]["epochs"] == 12
     assert main([str(tmp_path / "none"), str(tmp_path / "e.pt"), "--data", str(data_set)]) == 2
     assert "none" in capsys.readouterr().err
+
+
+def test_sums_beside_exports_follow_them_and_stop_what_was_changed(pictures, network, tmp_path):
+    path, sums = tmp_path / "e.pt", tmp_path / SUMS
+    sums.write_text("0123  other.pt\n")
+    export(network, pictures, path)
+    first = path.read_bytes()
+    add_info(path, {"note": "changed by us"})
+    assert first != path.read_bytes()
+    done = subprocess.run(["sha256sum", path.name], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert sums.read_text() == f"0123  other.pt\n{done.stdout}"
+    path.write_bytes(first)
+    with pytest.raises(ValueError, match="not the file that SHA256SUMS beside it names"):
+        Predictor.load(path)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_kill_between_export_and_sums_leaves_a_good_pair(pictures, network, tmp_path, monkeypatch, step):
+    path = tmp_path / "e.pt"
+    (tmp_path / SUMS).write_text("")
+    export(network, pictures, path)
+    replace, steps = os.replace, []
+
+    def replace_until_killed(part, target):
+        steps.append(target)
+        if len(steps) == step:
+            raise KeyboardInterrupt
+        replace(part, target)
+
+    monkeypatch.setattr("src.files.os.replace", replace_until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        add_info(path, {"note": "new"})
+    assert ("note" in Predictor.load(path).info) is (step == 3)
