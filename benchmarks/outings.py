@@ -19,10 +19,11 @@ from report import write_section
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src import outings
+from src.answers import Answer
 from src.data import find_data_set, find_others, list_pictures, read_picture, split_others, stratified_split
 from src.evaluate import PHOTO_SIDE
 from src.outings import Moment, revise
-from src.predictor import Answer, Predictor
+from src.predictor import Predictor
 
 
 def answers_of(predictor: Predictor, paths: list[Path]) -> list[Answer]:

@@ -172,6 +172,26 @@
     setTimeout(() => { button.textContent = "Copy"; }, 2000);
   }
 
+  // What shows the server that a request comes from a page of its own: the same in cookie and form.
+  function crossSiteToken() {
+    const cookie = /(?:^|; )_xsrf=([^;]*)/;
+    if (!cookie.test(document.cookie)) {
+      document.cookie = `_xsrf=${crypto.getRandomValues(new Uint32Array(4)).join("")}; path=/; SameSite=Strict`;
+    }
+    return document.cookie.match(cookie)?.[1] ?? "";
+  }
+
+  // Under Voila a page that is left gives its place to the next visitor at once, and forgets its photos.
+  const config = JSON.parse(document.getElementById("jupyter-config-data")?.textContent ?? "{}");
+  if (config.kernelId) {
+    addEventListener("pagehide", (event) => {
+      if (event.persisted) return; // the browser may show it again as it is
+      const form = new FormData();
+      form.append("_xsrf", crossSiteToken());
+      navigator.sendBeacon(`${config.baseUrl}voila/api/shutdown/${config.kernelId}`, form);
+    });
+  }
+
   // The widgets appear some time after this script, and again when the cell is run again.
   const needed = [".lt-drop", ".lt-parcel", "[data-limit]", "button.widget-upload", ".lt-receipt", ".lt-status"];
   const improved = new WeakSet();

@@ -8,6 +8,7 @@ script the browser sends each upload whole.
 
 import base64
 import io
+import os
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,13 +19,17 @@ from pathlib import Path, PurePath
 import ipywidgets as widgets
 from IPython.display import HTML, display
 
+from src.answers import Answering
 from src.cards import PhotoCard, classed, close_tree, media_type, problem_card
 from src.landmarks import Landmark
 from src.outings import revise
 from src.photos import FORMATS, MAX_BYTES, check_size, read_photo, shown_name
-from src.predictor import Predictor
 from src.records import write_csv
+from src.shared import ADDRESS, SharedPredictor
 from src.worldmap import OUTLINE
+
+if ADDRESS not in os.environ:  # else torch would take seconds and 300 MB that nobody needs
+    from src.predictor import Predictor
 
 # Read at import: in a standalone folder the modules are gone once they are imported.
 STYLE, SCRIPT = (Path(__file__).with_name(name).read_text("utf-8") for name in ("app.css", "app.js"))
@@ -47,12 +52,17 @@ def show(export: str | Path, *, together: bool = True) -> None:
 def make_app(export: str | Path, *, together: bool = True) -> widgets.Widget:
     """The page as a widget: the app, or one sentence when the model cannot be loaded."""
     try:
-        return LandmarkApp(Predictor.load(export), together=together)
+        return LandmarkApp(_predictor(export), together=together)
     except (FileNotFoundError, ValueError) as error:
         sentence = str(error)
     except Exception as error:  # a visitor gets a sentence, never a traceback
         sentence = f"The model {export} cannot be loaded ({type(error).__name__}); export it again."
     return classed(widgets.VBox([widgets.HTML(_header()), widgets.HTML(_alert(sentence))]), "lt-app")
+
+
+def _predictor(export: str | Path) -> Answering:
+    """The network that `src.host` keeps for all visitors, else one of this process's own."""
+    return SharedPredictor(os.environ[ADDRESS]) if ADDRESS in os.environ else Predictor.load(export)
 
 
 class LandmarkApp(widgets.VBox):
@@ -61,7 +71,7 @@ class LandmarkApp(widgets.VBox):
     Photos stay in memory for downloads, up to `KEPT_BYTES`, until "Clear results".
     """
 
-    def __init__(self, predictor: Predictor, *, together: bool = True):
+    def __init__(self, predictor: Answering, *, together: bool = True):
         self.upload = widgets.FileUpload(
             accept="image/*,.heic,.heif", multiple=True, description="Choose photos", icon="", tooltip=""
         )

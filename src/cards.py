@@ -13,12 +13,12 @@ import ipywidgets as widgets
 import numpy as np
 from PIL import Image
 
+from src.answers import Answering
 from src.landmarks import Landmark
 from src.metadata import embed, sidecar
 from src.outings import Moment, Revised, distance_km
 from src.photo_metadata import open_photo, read_gps, read_time, strip_metadata
 from src.photos import PhotoError
-from src.predictor import Predictor
 from src.records import Record, record_of
 from src.tagging import Tags, model_name, tags_for
 from src.worldmap import small_map
@@ -55,7 +55,7 @@ class PhotoCard(widgets.HBox):
         size: bytes of the file that are kept for downloads; 0 once they are forgotten.
     """
 
-    def __init__(self, name: str, data: bytes, picture: Image.Image, predictor: Predictor, deliver: Deliver):
+    def __init__(self, name: str, data: bytes, picture: Image.Image, predictor: Answering, deliver: Deliver):
         [self.answer] = predictor.predict([picture])
         self.name, self.before, self.moment = name, self.answer, _moment(data)
         self._data, self._predictor, self._deliver = data, predictor, deliver

@@ -35,9 +35,9 @@ from src.transforms import Preprocess
 
 # What the app needs when nothing but the notebook and the export is there.
 CARRIED = (
-    "__init__.py", "app.css", "app.js", "app.py", "cards.py", "files.py", "landmarks.py", "metadata.py",
-    "outings.py", "photo_files.py", "photo_metadata.py", "photos.py", "predictor.py", "records.py",
-    "tagging.py", "world.svg", "worldmap.py", "xmp.py",
+    "__init__.py", "answers.py", "app.css", "app.js", "app.py", "cards.py", "files.py", "landmarks.py",
+    "metadata.py", "outings.py", "photo_files.py", "photo_metadata.py", "photos.py", "predictor.py",
+    "records.py", "shared.py", "tagging.py", "world.svg", "worldmap.py", "xmp.py",
 )  # fmt: skip
 LICENCES = {
     "code": "MIT",

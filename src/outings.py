@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
+from src.answers import Answer
 from src.landmarks import Landmark
-from src.predictor import Answer
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
 MINUTES = 10.0  # after so long a neighbour counts 1/e of what it counts at once

@@ -1,6 +1,6 @@
 """An exported network: load it, ask it what is on a picture.
 
-This module travels inside every export, so it needs only torch, Pillow and `src.landmarks`; what
+This module travels inside every export, so it needs only torch, Pillow and `src.answers`; what
 builds exports is in `src.export`.
 """
 
@@ -10,7 +10,6 @@ import hashlib
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,41 +17,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from src.landmarks import Landmark
+from src.answers import Answer, Answering
 
-GUESSES = 5
 SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
 
 
-@dataclass(frozen=True)
-class Guess:
-    """One landmark and the calibrated probability, in [0, 1], that the photo shows it.
-
-    This counts the doubt that the photo shows any landmark at all: a cat may look more like one of
-    them than like the others, and still not like a landmark.
-    """
-
-    landmark: Landmark
-    probability: float
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a network says of one picture.
-
-    Attributes:
-        guesses: the five likeliest landmarks, best first (fewer where the network knows fewer).
-        known: in [0, 1], how surely the picture shows one of the known landmarks at all.
-        recognised: whether ``known`` reaches the threshold; if not, the answer is "no landmark that I
-            know" and the guesses only say what comes closest.
-    """
-
-    guesses: tuple[Guess, ...]
-    known: float
-    recognised: bool
-
-
-class Predictor:
+class Predictor(Answering):
     """An export and what its ``model.json`` says of it.
 
     Attributes:
@@ -64,9 +34,9 @@ class Predictor:
     """
 
     def __init__(self, model: torch.jit.ScriptModule, info: dict) -> None:
-        self.model, self.info = model, info
+        super().__init__(info)
+        self.model = model
         self.class_names: list[str] = list(model.class_names)
-        self.landmarks = [Landmark.from_dict(entry) for entry in info["classes"]]
 
     @classmethod
     def load(cls, path: str | Path) -> Predictor:
@@ -91,30 +61,19 @@ class Predictor:
         except (RuntimeError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise ValueError(f"{path} is not an export of this project: run the notebooks again.") from error
 
-    @property
-    def known_threshold(self) -> float:
-        """The smallest ``known`` at which an answer is given."""
-        return self.info["known_threshold"]
-
     @torch.inference_mode()
     def predict(self, pictures: Sequence[Image.Image]) -> list[Answer]:
-        """Answer for upright pictures of any size, one by one: the same whatever else is asked."""
-        return [self._answer(*self.model.predict(to_tensor(picture)[None])) for picture in pictures]
+        return [self._answer(*self.scores(picture)) for picture in pictures]
+
+    @torch.inference_mode()
+    def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
+        """Calibrated probabilities ``(classes,)`` and ``known`` of one upright picture."""
+        probabilities, known = self.model.predict(to_tensor(picture)[None])
+        return probabilities[0].numpy(), known.item()
 
     @torch.inference_mode()
     def heat(self, picture: Image.Image) -> np.ndarray:
-        """Where in the middle square of a picture the likeliest landmark is seen: ``(h, w)`` in [0, 1]."""
         return self.model.heat(to_tensor(picture)[None])[0].numpy()
-
-    def _answer(self, probabilities: Tensor, known: Tensor) -> Answer:
-        best = probabilities[0].topk(min(GUESSES, len(self.landmarks)))
-        shown = known.item() / best.values[0].item()
-        guesses = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        return Answer(
-            guesses=tuple(Guess(self.landmarks[i], shown * p) for i, p in guesses),
-            known=known.item(),
-            recognised=known.item() >= self.known_threshold,
-        )
 
 
 def known_sums(path: Path) -> list[str]:

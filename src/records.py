@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from src.files import replacing
 
-if TYPE_CHECKING:  # importing it takes torch
-    from src.predictor import Answer
+if TYPE_CHECKING:
+    from src.answers import Answer
     from src.tagging import Tags
 
 ROW_GROUP = 10_000  # records of a Parquet file that are held at a time

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from src.answers import Answer, Guess
 from src.catalog import Catalog, Known
 from src.catalog_file import CatalogError, explain
 from src.library import find_photos, printable, read_ahead
@@ -33,7 +34,7 @@ from src.writing import Step, undo_all, write_all
 from src.xmp import MetadataError
 
 if TYPE_CHECKING:
-    from src.predictor import Answer, Predictor
+    from src.predictor import Predictor
 
 MODEL = Path(__file__).parents[1] / "checkpoints" / "transfer_exported.pt"
 LINES = 20  # of each list of the summary
@@ -221,8 +222,6 @@ def make_records(
 
 
 def _answer(photo: Known, landmarks: dict, threshold: float) -> Answer:
-    from src.predictor import Answer, Guess
-
     guesses = tuple(Guess(landmarks[name], probability) for name, probability in photo.guesses)
     return Answer(guesses, photo.known, photo.known >= threshold)
 

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # importing it takes torch, which tags have no use for
+if TYPE_CHECKING:
+    from src.answers import Answer
     from src.landmarks import Landmark
-    from src.predictor import Answer
 
 
 @dataclass(frozen=True)

@@ -123,3 +123,15 @@ def tiny_export(tmp_path_factory) -> Path:
     pictures = load_pictures(root, sizes=(32,), normalise=gray, workers=0, cache=folder / "cache")
     export(colour_net(6), pictures, folder / "tiny.pt", Calibration(threshold=0.6))
     return folder / "tiny.pt"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Debian's Chromium without a window."""
+    from browsing import ARGUMENTS, CHROMIUM, PATIENCE, sync_api
+
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        sync_api.expect.set_options(timeout=PATIENCE)
+        yield browser
+        browser.close()

@@ -1,0 +1,141 @@
+"""Serve the app to the public: ``python -m src.host``.
+
+It is Voila with `app.ipynb`, the settings of `voila.json` and all of Voila's own options, and what Voila
+alone does not do: one process holds the network for all visitors (`src.shared`), there are at most so many
+visitors at once and a polite page for the next, and ``/health`` says whether all is well.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from jupyter_server.utils import url_path_join
+from tornado.ioloop import PeriodicCallback
+from traitlets import Int, Unicode
+from voila.app import Voila
+from voila.tornado.handler import TornadoVoilaHandler
+
+from src.shared import ADDRESS
+
+ROOT = Path(__file__).resolve().parents[1]
+FULL = """<!doctype html><html lang="en"><meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta http-equiv="refresh" content="30"><title>Landmark tagger</title>
+<style>body{font:17px/1.6 system-ui,sans-serif;max-width:34rem;margin:18vh auto;padding:0 1.5rem;
+color:#1d2733}h1{font-size:1.5rem}</style><h1>All places are taken</h1>
+<p>As many people as this server can look after are using the landmark tagger right now. This page tries
+again every half minute; or come back a little later.</p></html>"""
+
+
+class Kernels(AsyncMappingKernelManager):
+    """Counts the kernels, those that are just starting and those that an admitted page will start."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self._starting = 0
+        self.promised = 0
+
+    @property
+    def count(self) -> int:
+        return len(list(self.list_kernel_ids())) + self._starting + self.promised
+
+    async def start_kernel(self, **kwargs) -> str:
+        """See Voila; each admitted page starts one kernel, its own or the next one to stand by."""
+        self.promised = max(0, self.promised - 1)
+        self._starting += 1
+        try:
+            return await super().start_kernel(**kwargs)
+        finally:
+            self._starting -= 1
+
+
+class Page(TornadoVoilaHandler):
+    """The app, or a polite page where all places are taken."""
+
+    opening = 0
+
+    async def get(self, path: str | None = None) -> None:
+        kernels, host = self.kernel_manager, self.settings["voila"]
+        standing_by = host.voila_configuration.preheat_kernel * host.voila_configuration.default_pool_size
+        if not path and kernels.count >= host.visitors + standing_by:
+            self.set_status(503)
+            self.set_header("Retry-After", "30")
+            self.finish(FULL)
+            return
+        kernels.promised += not path
+        Page.opening += 1
+        try:
+            await super().get(path)
+        finally:
+            Page.opening -= 1
+            kernels.promised = min(kernels.promised, Page.opening)  # a page that failed keeps no place
+
+
+class Health(JupyterHandler):
+    """200 while the network's process is alive, else 503; starts no kernel."""
+
+    def get(self) -> None:
+        alive = self.settings["voila"].network.poll() is None
+        self.set_status(200 if alive else 503)
+        self.finish("ok" if alive else "the network's process is being started again")
+
+
+class Host(Voila):
+    """Voila for the public; see the module."""
+
+    export = Unicode(
+        str(ROOT / "checkpoints" / "transfer_exported.pt"), help="The network that is served."
+    ).tag(config=True)
+    visitors = Int(20, help="How many people may use the app at once.").tag(config=True)
+    aliases = {**Voila.aliases, "visitors": "Host.visitors", "export": "Host.export"}
+
+    def initialize(self, argv: list[str] | None = None) -> None:
+        """Read the settings; the folder of the socket is entered by its owner alone."""
+        super().initialize(argv)
+        self.notebook_path = self.notebook_path or str(ROOT / "app.ipynb")
+        self.open_browser = False
+        self.voila_configuration.multi_kernel_manager_class = Kernels
+        self._folder = tempfile.mkdtemp(prefix="landmark-tagger-")
+        os.environ[ADDRESS] = str(Path(self._folder, "network"))
+        self._start_network()
+
+    def init_handlers(self) -> list[tuple]:
+        """Voila's, with `Page` in place of its own and ``/health`` before it."""
+        handlers = [
+            (path, Page if handler is TornadoVoilaHandler else handler, *rest)
+            for path, handler, *rest in super().init_handlers()
+        ]
+        return [(url_path_join(self.server_url, "/health"), Health), *handlers]
+
+    def start(self) -> None:
+        """Serve until stopped; a network that died is started again."""
+        try:
+            super().start()
+        finally:
+            self.network.terminate()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def listen(self) -> None:
+        """See Voila."""
+        PeriodicCallback(self._look_after_network, 1000).start()
+        super().listen()
+
+    def _start_network(self) -> None:
+        command = [sys.executable, "-m", "src.shared", self.export, os.environ[ADDRESS]]
+        self.network = subprocess.Popen(command, cwd=ROOT)
+
+    def _look_after_network(self) -> None:
+        if self.network.poll() is not None:
+            self.log.error("The network's process ended with %s: starting it again.", self.network.returncode)
+            self._start_network()
+
+
+if __name__ == "__main__":
+    Host.launch_instance()

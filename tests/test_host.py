@@ -1,0 +1,326 @@
+"""The app in public: `python -m src.host` as visitors, and those who mean it harm, meet it."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+
+import pytest
+import websocket
+from browsing import CHROMIUM, Visit, copy_app, served
+from conftest import encode, quarters
+from PIL import Image
+
+from src.predictor import Predictor
+from src.shared import INFO, SharedPredictor, serve
+
+ROOT = Path(__file__).resolve().parent.parent
+RED = encode(Image.new("RGB", (320, 240), (220, 20, 20)))
+VISITORS = 2
+pytestmark = pytest.mark.browser
+needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
+
+
+@pytest.fixture
+def network(tiny_export, tmp_path):
+    """The socket of a process that serves the tiny export, and the process."""
+    address = tmp_path / "network"
+    command = [sys.executable, "-m", "src.shared", str(tiny_export), str(address)]
+    process = subprocess.Popen(command, cwd=ROOT)
+    yield str(address), process
+    process.kill()
+    process.wait()
+
+
+def test_shared_network_answers_as_one_of_its_own(network, tiny_export):
+    address, process = network
+    shared, own = SharedPredictor(address), Predictor.load(tiny_export)
+    pictures = [quarters(320, 240), Image.new("L", (33, 70), 90), Image.new("RGB", (50, 40), (20, 200, 20))]
+    for a, b in zip(shared.predict(pictures), own.predict(pictures), strict=True):
+        assert [guess.landmark for guess in a.guesses] == [guess.landmark for guess in b.guesses]
+        assert [g.probability for g in a.guesses] == pytest.approx([g.probability for g in b.guesses])
+        assert (a.known, a.recognised) == (pytest.approx(b.known), b.recognised)
+    assert shared.heat(pictures[0]) == pytest.approx(own.heat(pictures[0]))
+    assert shared.info == own.info
+
+    process.kill()  # and it was started again
+    again = subprocess.Popen(process.args, cwd=ROOT)
+    try:
+        assert shared.predict(pictures[2:])[0].guesses[0].landmark.name == "Eiffel Tower"
+    finally:
+        again.kill()
+        again.wait()
+
+
+@pytest.mark.parametrize("message", [b"", b"p", b"p" + b"\xff" * 8 + b"x", b"nonsense", b"h\0\0\0\0\0\0\0\0"])
+def test_nonsense_ends_its_own_connection_only(network, message):
+    address, process = network
+    good, bad = SharedPredictor(address), SharedPredictor(address)
+    with pytest.raises(OSError, match="broke off"):
+        bad._ask(message)
+    assert json.loads(good._ask(INFO)) == good.info
+    assert process.poll() is None
+
+
+def test_network_ends_with_the_process_that_started_it(tiny_export, tmp_path):
+    address = str(tmp_path / "network")
+    script = (
+        "import subprocess, sys, time; from src.shared import SharedPredictor;"
+        "child = subprocess.Popen([sys.executable, '-m', 'src.shared', *sys.argv[1:]]);"
+        "SharedPredictor(sys.argv[2]); print(child.pid, flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", script, str(tiny_export), address]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        parent.kill()
+    wait_until(lambda: not Path(f"/proc/{child}/cmdline").exists() or not cmdline(child))
+
+
+def test_asking_a_network_that_never_comes_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("src.shared.PATIENCE", 0.2)
+    with pytest.raises(OSError, match="No such file"):
+        SharedPredictor(str(tmp_path / "nobody"))
+
+
+def test_threads_do_not_mix_up_answers(tiny_export, tmp_path):
+    address = str(tmp_path / "network")
+    threading.Thread(target=serve, args=(tiny_export, address), daemon=True).start()
+    colours = {"Taj Mahal": (220, 20, 20), "Eiffel Tower": (20, 220, 20), "Hawa Mahal": (20, 20, 220)}
+    wrong = []
+
+    def ask(name, colour):
+        mine = SharedPredictor(address)
+        for _ in range(30):
+            said = mine.predict([Image.new("RGB", (64, 48), colour)])[0].guesses[0].landmark.name
+            if said != name:
+                wrong.append((name, said))
+
+    visitors = [threading.Thread(target=ask, args=pair) for pair in colours.items()]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join()
+    assert wrong == []
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def cmdline(pid):
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+def processes(text, address=b"LANDMARK_PREDICTOR="):
+    """Pids of what a host started, by a text of the command line; other tests run servers of their own."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if text in cmdline(folder.name) and address in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            pass  # it ended meanwhile
+    return found
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory, tiny_export):
+    folder = copy_app(tmp_path_factory.mktemp("hosted") / "clone", "src", "voila.json")
+    shutil.copy(tiny_export, folder / "checkpoints" / "transfer_exported.pt")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def host(clone):
+    with served(clone, f"--visitors={VISITORS}", module="src.host") as address:
+        yield address
+
+
+def fetch(address, method="GET", headers=None, data=None):
+    """Status, headers and body."""
+    request = urllib.request.Request(address, data, headers or {}, method=method)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=60) as answer:
+            return answer.status, answer.headers, answer.read().decode("utf-8", "replace")
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.headers, refused.read().decode("utf-8", "replace")
+
+
+@pytest.fixture
+def kernel(host):
+    """The id of a kernel that a page was opened with, and the page; closed afterwards as a browser does."""
+    status, _, page = fetch(host)
+    assert status == 200
+    kernel_id = re.search(r'"kernelId": ?"([0-9a-f-]{36})"', page)[1]
+    yield kernel_id
+    leave(host, kernel_id)
+
+
+def leave(host, kernel_id):
+    token = "0" * 32
+    headers = {"Cookie": f"_xsrf={token}", "X-XSRFToken": token}
+    assert fetch(f"{host}voila/api/shutdown/{kernel_id}", "POST", headers, b"")[0] == 204
+
+
+@needs_chromium
+def test_visitors_share_one_network_and_the_next_is_asked_to_wait(host, chromium, clone):
+    visits = [Visit(chromium, host) for _ in range(VISITORS)]
+    for visit in visits:
+        assert "Taj Mahal" in visit.upload(("a.jpg", RED))[0]
+    status, headers, page = fetch(host)
+    assert (status, headers["Retry-After"]) == (503, "30")
+    assert "All places are taken" in page
+
+    kernels = processes("ipykernel_launcher")
+    assert kernels
+    for pid in kernels:
+        assert "libtorch" not in Path(f"/proc/{pid}/maps").read_text()
+
+    [network] = [pid for pid in processes("src.shared") if str(clone) in cmdline(pid)]
+    os.kill(network, signal.SIGKILL)
+    assert "Taj Mahal" in visits[0].upload(("b.jpg", RED))[0]
+    assert fetch(f"{host}health")[0] == 200
+
+    for visit in visits:
+        visit.page.close(run_before_unload=True)
+    wait_until(lambda: fetch(f"{host}health")[0] == 200)
+    wait_until(lambda: visited(host))
+
+
+def visited(host):
+    status, _, page = fetch(host)
+    if status == 200:
+        leave(host, re.search(r'"kernelId": ?"([0-9a-f-]{36})"', page)[1])
+    return status == 200
+
+
+@pytest.mark.parametrize("path", [
+    "app.ipynb", "voila.json", "src/app.py", "src/landmarks.csv", "checkpoints/transfer_exported.pt",
+    "../clone/app.ipynb", "%2e%2e/clone/app.ipynb", "..%2fclone%2fapp.ipynb", "....//app.ipynb",
+    "%61pp.ipynb", "app.ipynb%00", "app.ipynb/", "./app.ipynb", "//app.ipynb", "etc/passwd",
+    "../../../../etc/passwd", "..%2f..%2f..%2f..%2fetc%2fpasswd", "%252e%252e/app.ipynb", "..%5capp.ipynb",
+])  # fmt: skip
+@pytest.mark.parametrize(
+    "door", ["", "voila/files/", "voila/static/", "voila/templates/", "voila/labextensions/", "files/"]
+)
+def test_nothing_but_the_page_is_served(host, door, path):
+    """Sent as it stands: a client would tidy the path up before."""
+    address, port = host.removeprefix("http://").rstrip("/").split(":")
+    with socket.create_connection((address, int(port)), 30) as connection:
+        connection.sendall(
+            f"GET /{door}{path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode()
+        )
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    status = int(answer.split()[1])
+    assert status >= 300
+    for secret in (b"nbformat", b"VoilaConfiguration", b"def show", b"class_name,", b"PK\x03\x04", b"root:"):
+        assert secret not in answer
+    assert b"Traceback" not in answer
+
+
+def channel(host, kernel_id, origin=None):
+    address = f"{host.replace('http', 'ws')}api/kernels/{kernel_id}/channels?session_id=s"
+    return websocket.create_connection(address, timeout=20, origin=origin)
+
+
+def message(kind, content):
+    header = {"msg_id": uuid.uuid4().hex, "msg_type": kind, "username": "", "session": "s", "version": "5.3"}
+    return json.dumps(
+        {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
+    )
+
+
+def replies(connection, kind):
+    """Kinds of the messages until one of this kind comes."""
+    seen = []
+    while kind not in seen:
+        data = connection.recv()
+        if isinstance(data, str):
+            seen.append(json.loads(data)["header"]["msg_type"])
+        else:  # the newer protocol: a count of offsets, the offsets, and the parts that they bound
+            count = int.from_bytes(data[:8], "little")
+            offsets = [int.from_bytes(data[8 * i : 8 * i + 8], "little") for i in range(1, count + 1)]
+            seen.append(json.loads(data[offsets[1] : offsets[2]])["msg_type"])
+    return seen
+
+
+def test_no_code_runs_through_the_websocket(host, kernel, tmp_path):
+    code = f"open({str(tmp_path / 'ran')!r}, 'w')"
+    connection = channel(host, kernel)
+    for kind, content in [
+        ("execute_request", {"code": code, "silent": False, "user_expressions": {"x": code}}),
+        ("inspect_request", {"code": code, "cursor_pos": 1}),
+        ("complete_request", {"code": code, "cursor_pos": 1}),
+        ("debug_request", {"command": "evaluate", "arguments": {"expression": code}}),
+        ("history_request", {"hist_access_type": "tail", "n": 5}),
+    ]:
+        connection.send(message(kind, content))
+    connection.send(message("kernel_info_request", {}))
+    seen = replies(connection, "kernel_info_reply")
+    connection.close()
+    assert not {
+        kind for kind in seen if kind.startswith(("execute", "inspect", "complete", "debug", "history"))
+    }
+    assert not (tmp_path / "ran").exists()
+
+
+def test_pages_of_others_can_neither_talk_to_a_kernel_nor_stop_it(host, kernel):
+    with pytest.raises(websocket.WebSocketBadStatusException, match="403"):
+        channel(host, kernel, origin="https://elsewhere.example")
+    assert fetch(f"{host}voila/api/shutdown/{kernel}", "POST", data=b"")[0] == 403
+    assert fetch(f"{host}api/kernels/{kernel}", "DELETE")[0] == 403
+    channel(host, kernel).close()
+
+
+def test_kernels_cannot_be_listed_guessed_or_started(host):
+    for path in (
+        "api/kernels",
+        "api/sessions",
+        "api/contents",
+        "api/terminals",
+        f"api/kernels/{uuid.uuid4()}",
+    ):
+        assert fetch(f"{host}{path}")[0] in (403, 404)
+    token = "0" * 32
+    headers = {"Cookie": f"_xsrf={token}", "X-XSRFToken": token}
+    assert fetch(f"{host}api/kernels", "POST", headers, b"{}")[0] in (403, 404, 405)
+    assert fetch(f"{host}voila/api/shutdown/{uuid.uuid4()}", "POST", headers, b"")[0] in (403, 404, 500)
+
+
+def test_health_starts_no_kernel(host):
+    wait_until(lambda: fetch(f"{host}health")[0] == 200)
+    before = set(processes("ipykernel_launcher"))
+    for _ in range(5):
+        assert fetch(f"{host}health")[2] == "ok"
+    assert not set(processes("ipykernel_launcher")) - before
+
+
+def test_page_tells_browsers_to_trust_nobody_else(host, kernel):
+    headers = fetch(f"{host}health")[1]
+    assert "default-src 'self'" in headers["Content-Security-Policy"]
+    assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_a_message_beyond_the_limit_ends_its_own_connection(host, kernel):
+    limit = json.loads((ROOT / "voila.json").read_text())["Voila"]["tornado_settings"]
+    connection = channel(host, kernel)
+    too_much = "x" * (limit["websocket_max_message_size"] + 1)
+    with pytest.raises((websocket.WebSocketException, OSError)):
+        print(connection.send(too_much), connection.recv())
+    assert fetch(f"{host}health")[0] == 200
