@@ -2,7 +2,8 @@
 
 It is Voila with `app.ipynb`, the settings of `voila.json` and all of Voila's own options, and what Voila
 alone does not do: one process holds the network for all visitors (`src.shared`), there are at most so many
-visitors at once and a polite page for the next, and ``/health`` says whether all is well.
+visitors at once and a polite page for the next, ``/health`` says whether all is well, and no visitor can
+bring it to a stop.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from jupyter_server.utils import url_path_join
 from tornado.ioloop import PeriodicCallback
+from tornado.web import HTTPError
 from traitlets import Int, Unicode
 from voila.app import Voila
 from voila.tornado.handler import TornadoVoilaHandler
+from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
 from src.shared import ADDRESS
 
 ROOT = Path(__file__).resolve().parents[1]
+PROTOCOL = "v1.kernel.websocket.jupyter.org"
 FULL = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <meta http-equiv="refresh" content="30"><title>Landmark tagger</title>
@@ -78,6 +82,20 @@ class Page(TornadoVoilaHandler):
             kernels.promised = min(kernels.promised, Page.opening)  # a page that failed keeps no place
 
 
+class Channel(VoilaKernelWebsocketHandler):
+    """Voila's way to a kernel, for pages that speak the protocol that Voila's pages speak.
+
+    Voila 0.5 takes every binary message for one of that protocol, and reads the length fields of any other
+    one for a count of some 10¹⁵ parts: a single visitor who offers no protocol would stop the server.
+    """
+
+    async def get(self, kernel_id: str) -> None:
+        offered = self.request.headers.get("Sec-WebSocket-Protocol", "")
+        if PROTOCOL not in [name.strip() for name in offered.split(",")]:
+            raise HTTPError(400, f"Offer the protocol {PROTOCOL}.")
+        await super().get(kernel_id)
+
+
 class Health(JupyterHandler):
     """200 while the network's process is alive, else 503; starts no kernel."""
 
@@ -107,10 +125,10 @@ class Host(Voila):
         self._start_network()
 
     def init_handlers(self) -> list[tuple]:
-        """Voila's, with `Page` in place of its own and ``/health`` before it."""
+        """Voila's, with `Page` and `Channel` in place of its own and ``/health`` before them."""
+        ours = {TornadoVoilaHandler: Page, VoilaKernelWebsocketHandler: Channel}
         handlers = [
-            (path, Page if handler is TornadoVoilaHandler else handler, *rest)
-            for path, handler, *rest in super().init_handlers()
+            (path, ours.get(handler, handler), *rest) for path, handler, *rest in super().init_handlers()
         ]
         return [(url_path_join(self.server_url, "/health"), Health), *handlers]
 

@@ -19,8 +19,13 @@ import pytest
 import websocket
 from browsing import CHROMIUM, Visit, copy_app, served
 from conftest import encode, quarters
+from jupyter_server.services.kernels.connection.base import (
+    deserialize_msg_from_ws_v1,
+    serialize_msg_to_ws_v1,
+)
 from PIL import Image
 
+from src.host import PROTOCOL
 from src.predictor import Predictor
 from src.shared import INFO, SharedPredictor, serve
 
@@ -234,29 +239,23 @@ def test_nothing_but_the_page_is_served(host, door, path):
     assert b"Traceback" not in answer
 
 
-def channel(host, kernel_id, origin=None):
+def channel(host, kernel_id, origin=None, protocols=(PROTOCOL,)):
     address = f"{host.replace('http', 'ws')}api/kernels/{kernel_id}/channels?session_id=s"
-    return websocket.create_connection(address, timeout=20, origin=origin)
+    return websocket.create_connection(address, timeout=20, origin=origin, subprotocols=list(protocols))
 
 
 def message(kind, content):
     header = {"msg_id": uuid.uuid4().hex, "msg_type": kind, "username": "", "session": "s", "version": "5.3"}
-    return json.dumps(
-        {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
-    )
+    parts = [json.dumps(part).encode() for part in (header, {}, {}, content)]
+    return serialize_msg_to_ws_v1(parts, "shell")
 
 
 def replies(connection, kind):
     """Kinds of the messages until one of this kind comes."""
     seen = []
     while kind not in seen:
-        data = connection.recv()
-        if isinstance(data, str):
-            seen.append(json.loads(data)["header"]["msg_type"])
-        else:  # the newer protocol: a count of offsets, the offsets, and the parts that they bound
-            count = int.from_bytes(data[:8], "little")
-            offsets = [int.from_bytes(data[8 * i : 8 * i + 8], "little") for i in range(1, count + 1)]
-            seen.append(json.loads(data[offsets[1] : offsets[2]])["msg_type"])
+        _, parts = deserialize_msg_from_ws_v1(connection.recv())
+        seen.append(json.loads(parts[0])["msg_type"])
     return seen
 
 
@@ -270,14 +269,21 @@ def test_no_code_runs_through_the_websocket(host, kernel, tmp_path):
         ("debug_request", {"command": "evaluate", "arguments": {"expression": code}}),
         ("history_request", {"hist_access_type": "tail", "n": 5}),
     ]:
-        connection.send(message(kind, content))
-    connection.send(message("kernel_info_request", {}))
+        connection.send_binary(message(kind, content))
+    connection.send_binary(message("kernel_info_request", {}))
     seen = replies(connection, "kernel_info_reply")
     connection.close()
     assert not {
         kind for kind in seen if kind.startswith(("execute", "inspect", "complete", "debug", "history"))
     }
     assert not (tmp_path / "ran").exists()
+
+
+def test_who_speaks_another_protocol_does_not_stop_the_server(host, kernel):
+    for protocols in ((), ("another",)):
+        with pytest.raises(websocket.WebSocketBadStatusException, match="400"):
+            channel(host, kernel, protocols=protocols)
+    channel(host, kernel).close()
 
 
 def test_pages_of_others_can_neither_talk_to_a_kernel_nor_stop_it(host, kernel):

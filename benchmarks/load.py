@@ -1,0 +1,254 @@
+"""Many visitors at once: clients that speak as a browser does, against the app on loopback.
+
+Each opens the page, all send a 12-megapixel photo at the same moment, in parts as `app.js` does, and wait
+for its card; every card must name the landmark that the network itself names. Memory is the private memory of
+the kernels, which is what a visitor adds. The last line is what happens beyond the limit of visitors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from jupyter_server.services.kernels.connection.base import (
+    deserialize_msg_from_ws_v1,
+    serialize_msg_to_ws_v1,
+)
+from PIL import Image
+from report import write_section
+from tornado.httpclient import AsyncHTTPClient
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from src.data import find_data_set, list_pictures
+from src.host import PROTOCOL
+from src.photos import read_photo
+from src.predictor import Predictor
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPORT = ROOT / "checkpoints" / "transfer_exported.pt"
+PART = 2 * 2**20  # as in app.js
+PATIENCE = 120  # seconds for anything
+
+
+class Visitor:
+    """One visitor: an open page and the websocket of its kernel."""
+
+    def __init__(self, address: str) -> None:
+        self.address, self.session = address, uuid.uuid4().hex
+        self.models: dict[str, dict] = {}  # what the page would show, by the widgets' ids
+        self.socket: WebSocketClientConnection
+
+    async def open(self) -> float:
+        """Open the page until its upload button could be pressed; seconds."""
+        start = time.perf_counter()
+        page = await AsyncHTTPClient().fetch(self.address, request_timeout=PATIENCE)
+        self.kernel = re.search(rb'"kernelId": ?"([0-9a-f-]{36})"', page.body)[1].decode()
+        path = f"api/kernels/{self.kernel}/channels?session_id={self.session}"
+        self.socket = await websocket_connect(
+            self.address.replace("http", "ws") + path, max_message_size=2**27, subprotocols=[PROTOCOL]
+        )
+        comm = uuid.uuid4().hex
+        about = {"comm_id": comm, "target_name": "jupyter.widget.control", "data": {}}
+        await self._send("comm_open", about, metadata={"version": "1.0.0"})
+        await self._send("comm_msg", {"comm_id": comm, "data": {"method": "request_states"}})
+        await self._until(lambda: self._ids("FileUploadModel"))
+        return time.perf_counter() - start
+
+    async def upload(self, name: str, data: bytes) -> tuple[float, str]:
+        """Send a photo; seconds until its card is there, and the card."""
+        start, before = time.perf_counter(), len(self._cards())
+        parts = [data[i : i + PART] for i in range(0, len(data), PART)]
+        for number, part in enumerate(parts, 1):
+            seen = self._receipt()
+            kind = f"application/x-photo-part; photo=1/1; part={number}/{len(parts)}; size={len(data)}"
+            file = {"name": name, "type": kind, "size": len(part), "last_modified": 0, "error": ""}
+            update = {
+                "method": "update",
+                "state": {"value": [file]},
+                "buffer_paths": [["value", 0, "content"]],
+            }
+            [upload] = self._ids("FileUploadModel")
+            await self._send("comm_msg", {"comm_id": upload, "data": update}, [part])
+            await self._until(lambda seen=seen: self._receipt() != seen)
+        await self._until(lambda: len(self._cards()) > before)
+        return time.perf_counter() - start, self._cards()[-1]
+
+    async def leave(self) -> None:
+        """As app.js does when a page is closed."""
+        self.socket.close()
+        token = uuid.uuid4().hex
+        await AsyncHTTPClient().fetch(
+            f"{self.address}voila/api/shutdown/{self.kernel}",
+            method="POST",
+            body="",
+            headers={"Cookie": f"_xsrf={token}", "X-XSRFToken": token},
+        )
+
+    async def _send(self, kind: str, content: dict, buffers=(), metadata: dict | None = None) -> None:
+        header = {"msg_id": uuid.uuid4().hex, "msg_type": kind, "username": "", "session": self.session}
+        header |= {"version": "5.3", "date": datetime.now(UTC).isoformat()}
+        parts = [json.dumps(part).encode() for part in (header, {}, metadata or {}, content)]
+        await self.socket.write_message(serialize_msg_to_ws_v1([*parts, *buffers], "shell"), binary=True)
+
+    async def _until(self, condition) -> None:
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            data = await asyncio.wait_for(self.socket.read_message(), end - time.monotonic())
+            if data is None:
+                raise ConnectionError("the server hung up")
+            _, (header, _, _, content, *_) = deserialize_msg_from_ws_v1(data)
+            if json.loads(header)["msg_type"] in ("comm_open", "comm_msg"):
+                content = json.loads(content)
+                body = content["data"]
+                states = body.get("states", {content["comm_id"]: {"state": body.get("state", {})}})
+                for model, state in states.items():
+                    known = self.models.setdefault(model, {"_model_name": state.get("model_name")})
+                    known.update(state["state"])
+
+    def _ids(self, model_name: str) -> list[str]:
+        return [i for i, state in self.models.items() if state.get("_model_name") == model_name]
+
+    def _receipt(self) -> str:
+        return next((v for v in self._values() if v.startswith("<i data-received=")), "")
+
+    def _cards(self) -> list[str]:
+        return [v for v in self._values() if 'class="lt-guesses"' in v or "lt-problem" in v]
+
+    def _values(self) -> list[str]:
+        return [state["value"] for state in self.models.values() if isinstance(state.get("value"), str)]
+
+
+def photos(count: int) -> list[tuple[str, bytes, str]]:
+    """Name, bytes and expected headline of test pictures enlarged to 12 megapixels."""
+    paths, *_ = list_pictures(find_data_set() / "test")
+    predictor, found = Predictor.load(EXPORT), []
+    for path in paths[:: max(1, len(paths) // (2 * count))]:
+        file = io.BytesIO()
+        with Image.open(path) as picture:
+            picture.convert("RGB").resize((4000, 3000), Image.Resampling.BICUBIC).save(
+                file, "JPEG", quality=97
+            )
+        [answer] = predictor.predict([read_photo(file.getvalue())])
+        if answer.recognised:
+            found.append((path.name, file.getvalue(), escape(answer.guesses[0].landmark.title)))
+        if len(found) == count:
+            break
+    return found
+
+
+def start_server(visitors: int) -> tuple[subprocess.Popen, str]:
+    """The app in public, and its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "src.host", f"--port={port}", f"--visitors={visitors}"]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}/"
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{address}health", timeout=2).read()
+            time.sleep(8)  # until the network is loaded and a kernel stands by
+            return server, address
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError("the server did not start")
+
+
+def kernel_memory() -> list[float]:
+    """Private memory of each kernel, MB."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"ipykernel_launcher" in (folder / "cmdline").read_bytes():
+                lines = (folder / "smaps_rollup").read_text()
+                found.append(sum(map(int, re.findall(r"Private_\w+:\s+(\d+) kB", lines))) / 1e3)
+        except OSError:
+            pass  # it ended meanwhile
+    return found
+
+
+async def visit(address: str, visitors: int, rounds: int, pictures: list) -> dict:
+    """So many visitors open the page one after another and send photos at the same moments."""
+    present = [Visitor(address) for _ in range(visitors)]
+    opened, waits, wrong = [], [], 0
+    for visitor in present:
+        opened.append(await visitor.open())
+    for number in range(rounds):
+        chosen = [pictures[(number + i) % len(pictures)] for i in range(visitors)]
+        sent = [v.upload(name, data) for v, (name, data, _) in zip(present, chosen, strict=True)]
+        for (seconds, card), (_, _, title) in zip(await asyncio.gather(*sent), chosen, strict=True):
+            waits.append(seconds)
+            wrong += f"<h2>{title}</h2>" not in card
+    memory = np.mean(sorted(kernel_memory())[-visitors:])
+    for visitor in present:
+        await visitor.leave()
+    p50, p95 = np.percentile(waits, [50, 95])
+    return {
+        "opened": np.median(opened),
+        "p50": p50,
+        "p95": p95,
+        "wrong": wrong,
+        "photos": len(waits),
+        "MB": memory,
+    }
+
+
+async def beyond(address: str, limit: int) -> str:
+    """What the visitors beyond the limit get."""
+    present = [Visitor(address) for _ in range(limit)]
+    for visitor in present:
+        await visitor.open()
+    answers = [await AsyncHTTPClient().fetch(address, raise_error=False) for _ in range(5)]
+    for visitor in present:
+        await visitor.leave()
+    codes = sorted({answer.code for answer in answers})
+    return f"{limit} visitors are in; five more got status {codes} and a page that tries again."
+
+
+async def main() -> None:
+    """Measure, and write the section of `RESULTS.md`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--visitors", type=int, nargs="+", default=[1, 5, 10, 20])
+    parser.add_argument("--rounds", type=int, default=5, help="photos of each visitor")
+    options = parser.parse_args()
+    pictures = photos(8)
+    server, address = start_server(max(options.visitors))
+    rows = [
+        "| visitors | photos | wrong answers | page open (median) | answer p50 | p95 | memory a visitor |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    try:
+        for visitors in options.visitors:
+            r = await visit(address, visitors, options.rounds, pictures)
+            rows.append(
+                f"| {visitors} | {r['photos']} | {r['wrong']} | {r['opened']:.1f} s | {r['p50']:.1f} s "
+                f"| {r['p95']:.1f} s | {r['MB']:.0f} MB |"
+            )
+            print(rows[-1], flush=True)
+            await asyncio.sleep(5)
+        last = await beyond(address, max(options.visitors))
+    finally:
+        server.terminate()
+        server.wait(30)
+    size = sum(len(data) for _, data, _ in pictures) / len(pictures) / 1e6
+    about = f"{__doc__}\nThe photos have {size:.1f} MB on average; clients and server share the machine."
+    write_section("Visitors at once", about, "\n".join(rows) + f"\n\n{last}")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
