@@ -5,10 +5,14 @@ BIN := $(VENV)/bin
 
 BACKBONE ?= tf_efficientnet_lite2
 
-.PHONY: app test lint format notebooks udacity clean
+.PHONY: app host test lint format notebooks udacity clean
 
 app: $(VENV)/app.done
 	$(BIN)/voila app.ipynb
+
+# for visitors: one network for all of them, at most 20 at once; see "Host it" in the README
+host: $(VENV)/app.done
+	$(BIN)/python -m src.host
 
 test: $(VENV)/dev.done
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -16,6 +20,7 @@ test: $(VENV)/dev.done
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/dev.done
 	$(BIN)/ruff check --fix .

@@ -152,7 +152,7 @@ def _accuracy(network: nn.Module, pictures: Pictures) -> dict:
 
 
 def ablation(root: Path, others: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
-    """The scratch recipe, made small, without each ingredient in turn; on validation pictures."""
+    """The scratch recipe's first phase, made small, without each ingredient in turn; on validation photos."""
     classes, rows = len(list_pictures(root / "train")[2]), {}
     without = {
         "everything": {},
@@ -163,7 +163,8 @@ def ablation(root: Path, others: Path | None, runs: Path, options: argparse.Name
         "no weight decay": {"weight_decay": 0.0},
         "crops of at least 75 %": {"zoom": 0.75},
     }
-    base = shrunk(RECIPES["scratch"], options.epochs or 30, options.size or 96, valid_fraction=0.15)
+    first = Recipe({"train": RECIPES["scratch"].phases["train"]})
+    base = shrunk(first, options.epochs or 30, options.size or 96, valid_fraction=0.15)
     for number, (name, changes) in enumerate(without.items()):
         torch.manual_seed(0)
         model = LandmarkNet(classes, SMALL)

@@ -162,7 +162,8 @@ class Catalog:
 
     def counts(self, column: str) -> list[tuple[str, int]]:
         """How many recognised photos there are of each value of a column, the most frequent first."""
-        assert column in COLUMNS
+        if column not in COLUMNS:
+            raise ValueError(f"There is no column {column!r}.")
         statement = "SELECT {0}, count(*) FROM records WHERE landmark <> '' GROUP BY {0} ORDER BY 2 DESC, 1"
         return self._db.execute(statement.format(column)).fetchall()
 

@@ -160,7 +160,8 @@ def _fetch_once(url: str, archive: Path, progress: bool) -> None:
         have, headers = 0, {}
     else:
         headers = {"Range": f"bytes={have}-", "If-Range": known["validator"]}
-    with urlopen(Request(url, headers=headers), timeout=TIMEOUT) as response:
+    request = Request(url, headers=headers)  # noqa: S310 -- download_data_set let only web addresses through
+    with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310
         etag, date = (response.headers.get(name, "") for name in ("ETag", "Last-Modified"))
         validator = etag if etag.startswith('"') else date  # If-Range takes no weak ETag
         if response.status == 206:

@@ -35,7 +35,7 @@ from src.landmarks import describe
 if TYPE_CHECKING:
     from src.predictor import Predictor
 
-PHOTO_SIDE = 1024  # pixels; a larger photo is shrunk to this short side, as in the app
+PHOTO_SIDE = 1024  # pixels; a larger photo is shrunk to this short side, about as in the app
 # figure -> how `compare` calls and writes it
 COLUMNS = {
     "accuracy": ("accuracy", "{:.1%}"),

@@ -1,4 +1,4 @@
-"""The photos of a folder and of all folders below it: finding them, and reading them ahead of who asks."""
+"""The photos of a folder and of all folders below it: finding them, and reading them ahead of time."""
 
 import hashlib
 import io
@@ -7,10 +7,11 @@ import os
 import stat
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 
@@ -20,7 +21,9 @@ from src.photos import PhotoError, read_photo, shown_name
 from src.xmp import MetadataError
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".heic", ".heif")  # of `src.photos.FORMATS`
-THUMBNAIL_SIDE = 160  # pixels, the longer side
+THUMBNAIL_SIDE = 240  # pixels, at most, the longer side
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -83,36 +86,36 @@ def find_photos(root: Path, *, without: Path | None = None, others: Counter | No
                 others[printable(Path(entry.name).suffix.lower()) or "no suffix"] += 1
 
 
-def read_ahead(paths: Iterable[str], workers: int) -> Iterator[tuple[str, Photo | str]]:
-    """Each path with its photo, or a sentence on what is wrong with it; `workers` threads read a few ahead.
+def ahead(jobs: Iterable[tuple[T, Future]], count: int) -> Iterator[tuple[T, object]]:
+    """Each job's name and result in their order, while up to `count` more are under way."""
+    waiting = deque()
+    for job in jobs:
+        waiting.append(job)
+        if len(waiting) > count:
+            name, future = waiting.popleft()
+            yield name, future.result()
+    for name, future in waiting:
+        yield name, future.result()
 
-    At most 2 × `workers` + 1 photos are held at a time, however many there are.
-    """
-    pool = ThreadPoolExecutor(workers)
+
+def read_or_error(path: str, short_side: int) -> Photo | str:
+    """`read_whole`, or a sentence on what is wrong with the file."""
     try:
-        ahead = deque()
-        for path in paths:
-            ahead.append((path, pool.submit(_read_or_error, path)))
-            if len(ahead) > 2 * workers:
-                path, photo = ahead.popleft()
-                yield path, photo.result()
-        for path, photo in ahead:
-            yield path, photo.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+        return read_whole(path, short_side)
+    except (PhotoError, MetadataError) as error:
+        return str(error)
 
 
-def read_whole(path: str) -> Photo:
-    """Read a photo and what it says of itself.
+def read_whole(path: str, short_side: int) -> Photo:
+    """Read a photo, shrunk to that short side in pixels, and what it says of itself.
 
     Raises:
         MetadataError: the file cannot be read.
         PhotoError: it is no photo.
     """
     data = read(Path(path))
-    picture = read_photo(data, path)
-    thumbnail = picture.copy()
-    thumbnail.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    picture = read_photo(data, path, short_side)
+    thumbnail = picture.reduce(-(-max(picture.size) // THUMBNAIL_SIDE))  # rounded up
     file = io.BytesIO()
     thumbnail.save(file, "JPEG", quality=70)
     try:
@@ -154,10 +157,3 @@ def _found(path: str) -> Found:
     if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
         return Found(path, error=f"{shown_name(path)} is no ordinary file; rename or remove it.")
     return Found(path, status.st_size, status.st_mtime_ns)
-
-
-def _read_or_error(path: str) -> Photo | str:
-    try:
-        return read_whole(path)
-    except (PhotoError, MetadataError) as error:
-        return str(error)

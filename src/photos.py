@@ -19,8 +19,8 @@ else:
     pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 
 FORMATS = "JPEG, PNG, WebP, GIF or HEIC"
-SHORT_SIDE = 1024  # pixels; larger pictures are shrunk, but not below this
-LONG_SIDE = 8 * SHORT_SIDE  # pixels; a strip longer than this is shrunk below SHORT_SIDE
+SHORT_SIDE = 768  # pixels, unless told otherwise; larger pictures are shrunk, but not below this
+LONG_SIDE = 8192  # pixels; a strip longer than this is shrunk below SHORT_SIDE
 SMALLEST_SIDE = 32  # pixels; the smallest picture the exported networks take
 MAX_BYTES = 50 * 2**20
 MAX_PIXELS = 64_000_000  # the picture is unpacked whole: up to 4 bytes a pixel
@@ -49,17 +49,18 @@ class PhotoError(ValueError):
     """The photo cannot be used; the message is one sentence for the person who chose it."""
 
 
-def read_photo(data: bytes, name: str = "photo") -> Image.Image:
+def read_photo(data: bytes, name: str = "photo", short_side: int = SHORT_SIDE) -> Image.Image:
     """Decode a JPEG, PNG, WebP, GIF (first frame) or HEIC file.
 
     Args:
         data: the whole file.
         name: the file's name, used in messages only.
+        short_side: pixels; larger pictures are shrunk, but not below this.
 
     Returns:
         An RGB picture as a person would hold it: turned by its EXIF orientation, colours in sRGB,
-        transparency on white, without metadata. A larger picture is shrunk to a short side of
-        1024 pixels (less where the long side would still exceed 8192).
+        transparency on white, without metadata. A larger picture is shrunk: its short side
+        is less than twice `short_side`, and its long one at most 8192.
 
     Raises:
         PhotoError: not a picture of these formats, damaged, too large or too small.
@@ -68,9 +69,9 @@ def read_photo(data: bytes, name: str = "photo") -> Image.Image:
     check_size(len(data), name)
     kind = _format_of(data, name)
     try:
-        decoded = _decode(data, kind, name)
+        decoded = _decode(data, kind, name, short_side)
         turn = _turn(decoded)
-        picture = _to_rgb(decoded)
+        picture = _to_rgb(decoded, short_side)
         picture = picture.transpose(turn) if turn is not None else picture
         picture.info = {}  # no metadata goes further than here
     except PhotoError:
@@ -128,7 +129,7 @@ def _format_of(data: bytes, name: str) -> str:
     raise PhotoError(f"{name} is not a picture that can be read here; use {FORMATS}.")
 
 
-def _decode(data: bytes, kind: str, name: str) -> Image.Image:
+def _decode(data: bytes, kind: str, name: str, short_side: int) -> Image.Image:
     """The first frame, its pixels unpacked, at reduced scale where the decoder can do that."""
     if kind == "WEBP":
         _check_webp_canvas(data, name)
@@ -140,7 +141,7 @@ def _decode(data: bytes, kind: str, name: str) -> Image.Image:
         shrinks = kind == "JPEG" and not picture.info.get("progressive")
         _check_pixels(picture.size, MAX_JPEG_PIXELS if shrinks else MAX_PIXELS, name)
         if kind == "JPEG":
-            factor = max((f for f in (2, 4, 8) if min(picture.size) // f >= SHORT_SIDE), default=1)
+            factor = max((f for f in (2, 4, 8) if min(picture.size) // f >= short_side), default=1)
             picture.draft(None, (picture.width // factor, picture.height // factor))
         picture.load()
     return picture
@@ -175,7 +176,7 @@ def _scans(jpeg: bytes) -> int:
     return scans
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
+def _to_rgb(picture: Image.Image, short_side: int) -> Image.Image:
     """8-bit sRGB on white, shrunk; `picture` may have any mode that the decoders give."""
     profile = picture.info.get("icc_profile")
     transparent = picture.has_transparency_data
@@ -186,7 +187,7 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
         picture = picture.convert("LA" if picture.mode in ("LA", "La") else "RGBA")
     elif picture.mode not in ("L", "RGB", "CMYK"):
         picture = picture.convert("RGB")
-    picture = _shrink(picture)
+    picture = _shrink(picture, short_side)
     if transparent:
         picture = _on_white(picture)
     if profile:
@@ -194,12 +195,15 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
-def _shrink(picture: Image.Image) -> Image.Image:
-    """The picture with a short side of at most SHORT_SIDE and a long one of at most LONG_SIDE."""
+def _shrink(picture: Image.Image, short_side: int) -> Image.Image:
+    """The picture, with a short side of `short_side` if it had twice that, and a long one up to LONG_SIDE.
+
+    What is less than twice as large stays: to resize it here and again later costs time and sharpness.
+    """
     short, long = sorted(picture.size)
-    scale = min(1.0, SHORT_SIDE / short, LONG_SIDE / long)
-    if scale == 1.0:
+    if short < 2 * short_side and long <= LONG_SIDE:
         return picture
+    scale = min(1.0, short_side / short, LONG_SIDE / long)
     size = tuple(max(1, round(side * scale)) for side in picture.size)
     return picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
 

@@ -15,16 +15,16 @@ import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from src.answers import Answer, Guess
+from src.answers import Answer, Answering, Guess
 from src.catalog import Catalog, Known
 from src.catalog_file import CatalogError, explain
-from src.library import find_photos, printable, read_ahead
+from src.library import Photo, ahead, find_photos, printable, read_or_error
 from src.photo_files import explained
 from src.records import FORMATS, Record, record_of, write_records
 from src.review import ReviewError, read_table, write_pages, write_table
@@ -33,10 +33,8 @@ from src.worldmap import Place
 from src.writing import Step, undo_all, write_all
 from src.xmp import MetadataError
 
-if TYPE_CHECKING:
-    from src.predictor import Predictor
-
 MODEL = Path(__file__).parents[1] / "checkpoints" / "transfer_exported.pt"
+MANY = 100  # photos from which it pays to build the faster network
 LINES = 20  # of each list of the summary
 
 
@@ -155,6 +153,10 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
 
     others: Counter = Counter()
     catalog.note(find_photos(args.folder, without=args.to, others=others))
+    if catalog.count_unanswered(model) >= MANY:
+        from src.runtime import fastest
+
+        predictor = fastest(predictor, args.workers)
     answer_all(catalog, predictor, model, args.workers)
     catalog.save_records(make_records(catalog, predictor, model, args.min_confidence, not args.no_outings))
     with explained(args.out, "written"):
@@ -174,22 +176,43 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     return status
 
 
-def answer_all(catalog: Catalog, predictor: Predictor, model: str, workers: int) -> None:
-    """Ask the model about every photo that it has not answered for; each answer is safe at once."""
-    photos = read_ahead(catalog.unanswered(model), workers)
-    for path, photo in _bar(photos, catalog.count_unanswered(model)):
+def answer_all(catalog: Catalog, predictor: Answering, model: str, workers: int) -> None:
+    """Ask the model about every photo that it has not answered for; each answer is safe at once.
+
+    The threads that read photos also ask, each on a core of its own, so that none waits for another.
+    """
+    pool = ThreadPoolExecutor(workers)
+    try:
+        paths = catalog.unanswered(model)
+        reading = ((path, pool.submit(read_or_error, path, predictor.short_side)) for path in paths)
+        photos = _bar(ahead(reading, 2 * workers), catalog.count_unanswered(model))
+        for (path, photo), answers in ahead(_ask(catalog, predictor, model, pool, photos), workers):
+            if answers:
+                guesses = [(guess.landmark.class_name, guess.probability) for guess in answers[0].guesses]
+                catalog.save_answer(photo, model, answers[0].known, guesses)
+            catalog.save_read(path, photo.hash)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _ask(
+    catalog: Catalog,
+    predictor: Answering,
+    model: str,
+    pool: ThreadPoolExecutor,
+    photos: Iterable[tuple[str, Photo | str]],
+) -> Iterator[tuple[tuple[str, Photo], Future]]:
+    """The question for each photo that could be read; none for what was moved, or is there twice."""
+    for path, photo in photos:
         if isinstance(photo, str):
             catalog.save_read(path, None, photo)
-            continue
-        if not catalog.has_answer(photo.hash, model):  # else it was moved, or is there twice
-            answer = predictor.predict([photo.picture])[0]
-            guesses = [(guess.landmark.class_name, guess.probability) for guess in answer.guesses]
-            catalog.save_answer(photo, model, answer.known, guesses)
-        catalog.save_read(path, photo.hash)
+        else:
+            wanted = [] if catalog.has_answer(photo.hash, model) else [photo.picture]
+            yield (path, photo), pool.submit(predictor.predict, wanted)
 
 
 def make_records(
-    catalog: Catalog, predictor: Predictor, model: str, min_confidence: float | None, outings: bool
+    catalog: Catalog, predictor: Answering, model: str, min_confidence: float | None, outings: bool
 ) -> Iterator[tuple[Record, Tags | None, str]]:
     """A record for each photo, with its tags and hash; the photos of one folder are heard together.
 

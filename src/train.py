@@ -367,7 +367,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", default="pretrained", help='"pretrained", or a local file')
     parser.add_argument("--limit", type=int, help="train on about so many pictures")
     parser.add_argument("--workers", type=int, default=2, help="loading processes")
-    group = parser.add_argument_group("settings of the last phase, instead of the recipe's")
+    group = parser.add_argument_group("settings of every phase, instead of the recipe's")
     for name, kind in get_type_hints(TrainSettings).items():
         if kind is bool:
             group.add_argument(f"--{name}", action=argparse.BooleanOptionalAction)
@@ -384,13 +384,12 @@ def main(arguments: list[str] | None = None) -> int:
     if options.sizes:
         options.sizes = tuple(options.sizes)
     recipe = RECIPES[options.model]
-    last = list(recipe.phases)[-1]
     try:
-        settings = _settings_from(options, recipe.phases[last])
-        recipe = dataclasses.replace(recipe, phases=recipe.phases | {last: settings})
+        phases = {name: _settings_from(options, settings) for name, settings in recipe.phases.items()}
+        recipe = dataclasses.replace(recipe, phases=phases)
         root = find_data_set(options.data)
         classes = sum(1 for p in (root / "train").iterdir() if p.is_dir())
-        torch.manual_seed(settings.seed)
+        torch.manual_seed(next(iter(phases.values())).seed)
         if options.model == "scratch":
             model: nn.Module = LandmarkNet(classes)
         else:

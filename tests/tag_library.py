@@ -21,16 +21,19 @@ class FakePredictor:
     info = {"architecture": {"model": "fake"}, "fingerprint": "abcdef0123"}
     landmarks = LANDMARKS
     known_threshold = 0.6
+    short_side = 336
     asked = 0
 
     def predict(self, pictures):
+        return [self.answer(picture) for picture in pictures]
+
+    def answer(self, picture):
         type(self).asked += 1
-        [picture] = pictures
         colour = picture.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
         shares = [value**2 / sum(other**2 for other in colour) for value in colour]
         pairs = sorted(zip(LANDMARKS, shares, strict=True), key=lambda pair: -pair[1])
         guesses = tuple(Guess(landmark, share) for landmark, share in pairs)
-        return [Answer(guesses, guesses[0].probability, guesses[0].probability >= self.known_threshold)]
+        return Answer(guesses, guesses[0].probability, guesses[0].probability >= self.known_threshold)
 
 
 def photo(path, colour="red", time=None, kind="JPEG", side=64):

@@ -263,7 +263,7 @@ def test_the_photo_is_seen_upright_and_small(app):
     assert 'width="640" height="512"' in card
     assert small.getpixel((9, 9))[0] > 240  # red is at the top left
     assert not small.getexif()
-    assert app._predictor.seen[0].size == (1280, 1024)
+    assert app._predictor.seen[0].size == (1000, 800)
 
 
 def test_nothing_of_an_upload_reaches_the_page_the_disk_or_the_log(app, jpeg, tmp_path, monkeypatch, caplog):

@@ -1,0 +1,206 @@
+"""Photo to answer: the published way, ours, and the floor, on the same photos in one run.
+
+- published: Pillow decodes at full size, a float tensor, resized inside the export, one by one;
+- ours: what ``python -m src.tag`` does, catalog included;
+- floor: the fastest scaled JPEG decoding alone, and the network alone in the fastest runtime, on all cores.
+
+The photos are test pictures enlarged to 12 megapixels, or shrunk to 0.1. Medians over rounds in which all take
+turns. Answers are compared with those of the export for the full-size picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+import torch
+from PIL import Image
+from report import write_section
+from torchvision.transforms.functional import to_tensor
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from src.catalog import Catalog
+from src.data import find_data_set, list_pictures
+from src.library import find_photos, read_whole
+from src.predictor import Predictor
+from src.runtime import OpenVinoPredictor, fastest
+from src.tag import answer_all
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPORT = ROOT / "checkpoints" / "transfer_exported.pt"
+CORES = os.cpu_count() or 1
+
+
+def make_photos(paths: list[Path], folder: Path, size: tuple[int, int]) -> list[Path]:
+    """JPEGs of that size."""
+    folder.mkdir()
+    made = []
+    for number, path in enumerate(paths):
+        made.append(folder / f"{number}.jpg")
+        with Image.open(path) as picture:
+            resized = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+        resized.save(made[-1], quality=92)
+    return made
+
+
+@torch.inference_mode()
+def published(predictor: Predictor, paths: list[Path]) -> None:
+    """One at a time, everything at full size."""
+    for path in paths:
+        predictor.model(to_tensor(Image.open(path).convert("RGB"))[None])
+
+
+def ours(predictor, folder: Path) -> None:
+    """As the tagger does it, with a new catalog."""
+    with tempfile.TemporaryDirectory() as place, Catalog(Path(place, "tags.sqlite")) as catalog:
+        catalog.note(find_photos(folder))
+        answer_all(catalog, predictor, "model", CORES)
+
+
+def decode_alone(paths: list[Path], side: int) -> None:
+    """As small as the decoder can while the short side is at least `side`, on all cores."""
+
+    def decode(path: Path) -> None:
+        simplejpeg.decode_jpeg(path.read_bytes(), min_height=side, min_width=side, fastdct=True)
+
+    with ThreadPoolExecutor(CORES) as pool:
+        list(pool.map(decode, paths))
+
+
+def network_alone(fast: OpenVinoPredictor, count: int, size: int) -> None:
+    """The network on a picture that is there already, on all cores."""
+    picture = np.zeros((1, 3, size, size), np.float32)
+
+    def infer(_number: int) -> None:
+        fast.infer(picture)
+
+    with ThreadPoolExecutor(CORES) as pool:
+        list(pool.map(infer, range(count)))
+
+
+def timed(function, *arguments) -> float:
+    """Seconds."""
+    start = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - start
+
+
+def speeds(predictor: Predictor, fast, folder: Path, paths: list[Path], rounds: int) -> dict[str, float]:
+    """Median milliseconds a photo of each way, and of the two parts of the floor."""
+    size, count = predictor.info["size"], len(paths)
+    few = paths[: max(5, count // 5)]
+    ways = {
+        "published": lambda: timed(published, predictor, few) * count / len(few),
+        "ours": lambda: timed(ours, fast, folder),
+        "decode": lambda: timed(decode_alone, paths, size),
+        "network": lambda: timed(network_alone, fast, count, size),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):  # the first one warms up
+        for name, way in ways.items():
+            torch.set_num_threads(CORES if name == "published" else 1)
+            seconds = way()
+            if number:
+                taken[name].append(1000 * seconds / count)
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def parity(predictor: Predictor, fast, paths: list[Path]) -> tuple[float, float]:
+    """Share of photos with the same likeliest landmark, and the largest difference of its probability."""
+    same, gap = 0, 0.0
+    for path in paths:
+        picture = read_whole(str(path), fast.short_side).picture
+        exact, known = predictor.scores(Image.open(path).convert("RGB"))
+        scores, fast_known = fast.scores(picture)
+        same += exact.argmax() == scores.argmax()
+        gap = max(gap, abs(exact.max() - scores[exact.argmax()]), abs(known - fast_known))
+    return same / len(paths), gap
+
+
+def peak_memory(pid: int) -> int:
+    """The most memory that a process has had, kB; 0 once it has ended."""
+    try:
+        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
+
+
+def whole_runs(paths: list[Path], folder: Path, counts: list[int]) -> list[tuple[int, float, float]]:
+    """Photos, seconds and peak memory in MB of fresh ``python -m src.tag`` processes."""
+    folder.mkdir()
+    rows, there = [], 0
+    for count in counts:
+        for number in range(there, count):  # each its own content, or it would be known already
+            data = paths[number % len(paths)].read_bytes()
+            (folder / f"{number}.jpg").write_bytes(data + number.to_bytes(4, "big"))
+        there = count
+        out = folder.parent / f"{count}.csv"
+        command = [sys.executable, "-m", "src.tag", str(folder), "--out", str(out)]
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, peak_memory(process.pid))
+            time.sleep(0.02)
+        if process.returncode:
+            raise RuntimeError(f"the tagger ended with {process.returncode}")
+        rows.append((count, time.perf_counter() - start, peak / 1000))
+        print(rows[-1], flush=True)
+    return rows
+
+
+def main() -> None:
+    """Measure, and write the section of `RESULTS.md`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--library", type=int, nargs="+", default=[1, 100, 1000, 10_000])
+    options = parser.parse_args()
+    test, *_ = list_pictures(find_data_set() / "test")
+    predictor = Predictor.load(EXPORT)
+    fast = fastest(predictor, CORES)
+    lines = [
+        "| photos of | published | ours | floor (decode + network) | ours is faster | of the floor's speed |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    with tempfile.TemporaryDirectory() as place:
+        for name, size in (("12 megapixels", (4000, 3000)), ("0.1 megapixels", (366, 274))):
+            folder = Path(place, name.replace(" ", "_"))
+            paths = make_photos(test[:: len(test) // options.photos][: options.photos], folder, size)
+            ms = speeds(predictor, fast, folder, paths, options.rounds)
+            floor = ms["decode"] + ms["network"]
+            lines.append(
+                f"| {name} | {ms['published']:.0f} ms | {ms['ours']:.1f} ms | {floor:.1f} ms "
+                f"({ms['decode']:.1f} + {ms['network']:.1f}) | {ms['published'] / ms['ours']:.1f} × "
+                f"| {floor / ms['ours']:.2f} |"
+            )
+            print(lines[-1], flush=True)
+        large = parity(predictor, fast, sorted(Path(place, "12_megapixels").iterdir()))
+        every = parity(predictor, fast, test)
+        rows = whole_runs(test, Path(place, "library"), options.library)
+    lines += [
+        "",
+        f"Same landmark as the export for {every[0]:.1%} of the {len(test)} test pictures, within "
+        f"{every[1]:.3f}; for {large[0]:.1%} of the 12-megapixel ones, within {large[1]:.3f}.",
+        "",
+        "| a fresh `python -m src.tag` on so many test pictures | seconds | peak memory |",
+        "| --- | --- | --- |",
+        *(f"| {count:,} | {seconds:.1f} | {memory:.0f} MB |" for count, seconds, memory in rows),
+    ]
+    write_section("Photo to answer", __doc__, "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

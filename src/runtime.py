@@ -1,0 +1,114 @@
+"""The network of an export in OpenVINO, which a CPU runs twice as fast: for libraries, where it is installed.
+
+It is built from the export when it is needed and never kept, so there is no second truth; before it is used
+it must answer made-up pictures as the export does.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import warnings
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from src.answers import Answer, Answering
+from src.predictor import Predictor
+
+TOLERANCE = 1e-3  # of a probability, between the two
+
+logger = logging.getLogger(__name__)
+
+
+def fastest(predictor: Predictor, threads: int) -> Answering:
+    """What answers so many threads fastest: OpenVINO where it is installed, else the export."""
+    torch.set_num_threads(1)  # each of those threads has a core of its own
+    if find_spec("openvino") is None:
+        return predictor
+    fast = OpenVinoPredictor(predictor, threads)
+    for picture in _made_up_pictures():
+        expected, known = predictor.scores(picture)
+        scores, fast_known = fast.scores(picture)
+        if not max(np.abs(expected - scores).max(), abs(known - fast_known)) < TOLERANCE:
+            logger.warning("OpenVINO answers differently on this machine; it is not used.")
+            return predictor
+    return fast
+
+
+class OpenVinoPredictor(Answering):
+    """The answers of an export, from a network that `threads` threads may ask at the same time."""
+
+    def __init__(self, predictor: Predictor, threads: int) -> None:
+        import openvino
+        from openvino.frontend import FrontEndManager
+        from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+        super().__init__(predictor.info)
+        self._preprocess = predictor.model.preprocess
+        example = torch.zeros(1, 3, predictor.info["size"], predictor.info["size"])
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*torch.jit.*", category=FutureWarning)
+            traced = torch.jit.trace(_Core(predictor.model), example)
+        # its own converter would do the same, and report to its makers that it was used
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        decoder = TorchScriptPythonDecoder(traced, example_input=(example,))
+        model = frontend.convert(frontend.load(decoder))
+        settings = {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
+        self._compiled = openvino.Core().compile_model(model, "CPU", settings)
+        self._own = threading.local()
+
+    def predict(self, pictures: Sequence[Image.Image]) -> list[Answer]:
+        return [self._answer(*self.scores(picture)) for picture in pictures]
+
+    @torch.inference_mode()
+    def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
+        """Calibrated probabilities ``(classes,)`` and ``known`` of one upright picture."""
+        probabilities, known = self.infer(
+            self._preprocess(_shrunk(picture.convert("RGB"), self.info["size"])).numpy()
+        )
+        return probabilities[0], float(known[0])
+
+    def infer(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """``(probabilities (1, classes), known (1,))`` of a preprocessed picture (1, 3, size, size)."""
+        if not hasattr(self._own, "request"):
+            self._own.request = self._compiled.create_infer_request()
+        answered = self._own.request.infer([x])
+        probabilities, known = (answered[output].copy() for output in self._compiled.outputs)
+        return probabilities, known
+
+
+class _Core(nn.Module):
+    """An export from the preprocessed picture on."""
+
+    def __init__(self, export: torch.jit.ScriptModule) -> None:
+        super().__init__()
+        self.network, self.gate, self.temperature = export.network, export.gate, export.temperature
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        logits, features, _ = self.network(x)
+        probabilities = torch.softmax(logits / self.temperature, dim=1)
+        shown = torch.sigmoid(self.gate(features))[:, 0]
+        return probabilities, shown * probabilities.max(dim=1).values
+
+
+def _shrunk(picture: Image.Image, size: int) -> Tensor:
+    """The picture as the export's preprocessing would resize it, float in [0, 1], (1, 3, H, W).
+
+    Pillow's triangle filter is torch's antialiased one, and quicker; in float, as rounding to uint8
+    moves some probabilities by 0.05.
+    """
+    scale = size / min(picture.size)
+    sides = tuple(max(size, int(side * scale + 0.5)) for side in picture.size)
+    bands = (band.convert("F").resize(sides, Image.Resampling.BILINEAR) for band in picture.split())
+    return torch.from_numpy(np.stack([np.asarray(band) for band in bands]))[None] / 255
+
+
+def _made_up_pictures() -> list[Image.Image]:
+    chance = np.random.default_rng(0)
+    noise = [chance.integers(0, 256, shape, dtype=np.uint8) for shape in ((9, 12, 3), (90, 60, 3))]
+    return [Image.fromarray(pixels).resize((400, 300)) for pixels in noise] + [Image.new("RGB", (300, 500))]

@@ -1,0 +1,81 @@
+"""The faster network for libraries answers as the export does, or is not used."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from conftest import quarters
+from PIL import Image
+from tag_library import photo, table
+
+from src import runtime, tag
+from src.predictor import Predictor
+
+pytest.importorskip("openvino")
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_export):
+    return Predictor.load(tiny_export)
+
+
+@pytest.fixture(scope="module")
+def fast(predictor):
+    return runtime.fastest(predictor, 2)
+
+
+def test_answers_are_those_of_the_export(predictor, fast):
+    assert isinstance(fast, runtime.OpenVinoPredictor)
+    noise = np.random.default_rng(1).integers(0, 256, (3, 60, 90, 3), dtype=np.uint8)
+    pictures = [Image.fromarray(pixels) for pixels in noise]
+    pictures += [
+        quarters(640, 480),
+        quarters(33, 400),
+        Image.new("L", (32, 32), 7),
+        pictures[0].resize((999, 750)),
+    ]
+    for ours, exact in zip(fast.predict(pictures), predictor.predict(pictures), strict=True):
+        assert [g.landmark for g in ours.guesses] == [g.landmark for g in exact.guesses]
+        assert [g.probability for g in ours.guesses] == pytest.approx(
+            [g.probability for g in exact.guesses], abs=1e-4
+        )
+        assert ours.known == pytest.approx(exact.known, abs=1e-4)
+
+
+def test_many_threads_ask_at_once(fast):
+    pictures = [
+        Image.new("RGB", (64, 48), colour) for colour in ((220, 20, 20), (20, 220, 20), (20, 20, 220))
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(
+            pool.map(lambda i: fast.predict([pictures[i % 3]])[0].guesses[0].landmark.name, range(90))
+        )
+    assert answers == ["Taj Mahal", "Eiffel Tower", "Hawa Mahal"] * 30
+
+
+def test_without_openvino_the_export_answers(predictor, monkeypatch):
+    monkeypatch.setattr(runtime, "find_spec", lambda name: None)
+    assert runtime.fastest(predictor, 2) is predictor
+
+
+def test_one_that_answers_differently_is_not_used(predictor, monkeypatch, caplog):
+    monkeypatch.setattr(
+        runtime.OpenVinoPredictor, "infer", lambda self, x: (np.full((1, 3), 0.2), np.array([0.2]))
+    )
+    assert runtime.fastest(predictor, 2) is predictor
+    assert "differently" in caplog.text
+
+
+def test_a_library_is_tagged_the_same_with_it(tiny_export, tmp_path, monkeypatch):
+    for number in range(12):
+        photo(tmp_path / "library" / f"{number}.jpg", (200 - number, 10 * number, 40), side=60 + number)
+    monkeypatch.chdir(tmp_path)
+    for name, many in (("slow.csv", 100), ("fast.csv", 1)):
+        monkeypatch.setattr(tag, "MANY", many)
+        assert tag.main(["library", "--model", str(tiny_export), "--out", name]) == 0
+    assert len(table("fast.csv")) == 12
+    for slow, quick in zip(table("slow.csv"), table("fast.csv"), strict=True):
+        assert slow.pop("probability")[:4] == quick.pop("probability")[:4]
+        assert {k: v for k, v in slow.items() if "prob" not in k and k != "known"} == {
+            k: v for k, v in quick.items() if "prob" not in k and k != "known"
+        }
