@@ -4,8 +4,8 @@
 - ours: what ``python -m src.tag`` does, catalog included;
 - floor: the fastest scaled JPEG decoding alone, and the network alone in the fastest runtime, on all cores.
 
-The photos are test pictures enlarged to 12 megapixels, or shrunk to 0.1. Medians over rounds in which all take
-turns. Answers are compared with those of the export for the full-size picture.
+The photos are test pictures enlarged to 12 megapixels, or shrunk to 0.1. Medians over rounds in which all
+take turns. Answers are compared with those of the export for the full-size picture.
 """
 
 from __future__ import annotations

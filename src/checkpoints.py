@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import torch
@@ -17,9 +18,21 @@ class CheckpointError(RuntimeError):
 
 
 def save_checkpoint(state: dict, path: Path) -> None:
-    """Write a checkpoint so that a kill leaves the old one or the new one, never a part."""
-    with replacing(path) as part:
-        torch.save(state, part)
+    """Write a checkpoint so that a kill leaves the old one or the new one, never a part.
+
+    Raises:
+        CheckpointError: it cannot be written; the old one is still there.
+    """
+    data = io.BytesIO()  # torch's own writer ends in an error without a reason on a full disk
+    torch.save(state, data)
+    try:
+        with replacing(path) as part:
+            part.write_bytes(data.getbuffer())
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be written ({error.strerror}): make room or give another folder, and start "
+            "again; it goes on where it was."
+        ) from error
 
 
 def load_checkpoint(path: str | Path) -> dict:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import io
 import json
 import platform
 import sys
@@ -47,7 +48,7 @@ LICENCES = {
 
 
 class ExportError(RuntimeError):
-    """The export does not answer like the network it came from; the older file was kept."""
+    """The export cannot be written, or answers unlike the network it came from; the older file was kept."""
 
 
 class _Parts(nn.Module):
@@ -171,13 +172,20 @@ def _save(model: torch.jit.ScriptModule, path: Path, info: dict, check=lambda pr
     here = Path(__file__).parent
     extra = {f"src/{name}": (here / name).read_text("utf-8") for name in CARRIED}
     extra["model.json"] = json.dumps(info, ensure_ascii=False, indent=1)
-    with replacing(path) as part:
-        with _torchscript():
-            torch.jit.save(model, part, _extra_files=extra)
-        check(Predictor.load(part))
-        new = hashlib.sha256(part.read_bytes()).hexdigest()
-        _write_sums(path, [*known_sums(path), new])  # a kill may come before or after the file is replaced
-    _write_sums(path, [new])
+    data = io.BytesIO()  # torch's own writer ends in an error without a reason on a full disk
+    with _torchscript():
+        torch.jit.save(model, data, _extra_files=extra)
+    try:
+        with replacing(path) as part:
+            part.write_bytes(data.getbuffer())
+            check(Predictor.load(part))
+            new = hashlib.sha256(data.getbuffer()).hexdigest()
+            _write_sums(
+                path, [*known_sums(path), new]
+            )  # a kill may come before or after the file is replaced
+        _write_sums(path, [new])
+    except OSError as error:
+        raise ExportError(f"{path} cannot be written ({error.strerror}): the older file was kept.") from error
     return Predictor.load(path)
 
 

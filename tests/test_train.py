@@ -109,10 +109,28 @@ def test_a_killed_process_goes_on_to_the_same_result(data_set, tmp_path):
     for runs in (straight, stopped):
         process = start(runs)
         assert process.wait(timeout=120) == 0, process.stderr.read().decode()[-2000:]
-    states = [load_checkpoint(runs / "scratch" / "train" / "last.pt") for runs in (straight, stopped)]
-    assert same(states[0]["weights"], states[1]["weights"])
-    losses = [[row["train_loss"] for row in state["history"]] for state in states]
-    assert losses[0] == losses[1] and len(losses[0]) == 3
+    for phase in ("train", "grow"):
+        states = [load_checkpoint(runs / "scratch" / phase / "last.pt") for runs in (straight, stopped)]
+        assert same(states[0]["weights"], states[1]["weights"])
+        losses = [[row["train_loss"] for row in state["history"]] for state in states]
+        assert losses[0] == losses[1] and len(losses[0]) == 3
+
+
+@pytest.mark.parametrize("name", ["scratch", "transfer"])
+def test_the_same_seed_gives_the_same_weights_with_or_without_loading_processes(data_set, tmp_path, name):
+    settings = dataclasses.replace(QUICK, epochs=1, mixup=0.0, cutmix=0.0)
+    found = []
+    for number, workers in enumerate((0, 2, 2)):
+        pictures = load_pictures(
+            data_set, sizes=(32,), batch_size=8, workers=workers, normalise=((0.5,) * 3, (0.5,) * 3),
+            cache=tmp_path / "cache",
+        )  # fmt: skip
+        torch.manual_seed(0)
+        model = LandmarkNet(3, NET) if name == "scratch" else build_transfer("resnet18", 3, weights=None)
+        fit(model, pictures, settings, tmp_path / str(number))
+        found.append(model.state_dict())
+    assert same(found[0], found[1])
+    assert same(found[1], found[2])
 
 
 def test_photos_of_no_landmark_are_learnt_as_such(data_set, tmp_path):
