@@ -102,7 +102,7 @@ class Export(Training):
     """``python -m src.export`` of that training, over an older export with its sums beside it."""
 
     def command(self) -> list[str]:
-        run, file = self.folder.parent / "Training-whole" / "runs" / "scratch" / "grow", self.folder / "e.pt"
+        run, file = self.folder.parent / "Training-whole" / "runs" / "scratch" / "train", self.folder / "e.pt"
         if not file.exists():
             (self.folder / SUMS).write_text("")
             shutil.copy(EXPORT, file)

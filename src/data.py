@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm.auto import tqdm
 
+from src import parallel
 from src.download import SUFFIXES, URL, DataError, download_data_set
 from src.files import replacing
 from src.transforms import EvalTransform, Preprocess, TrainTransform
@@ -136,8 +137,11 @@ def take_of_every_class(labels: Sequence[int], limit: int) -> list[int]:
 
 
 def progress_bar(*args, **options) -> tqdm:
-    """A progress bar, or none where ``TQDM_DISABLE`` is set, which tqdm itself heeds in terminals only."""
-    if os.environ.get("TQDM_DISABLE"):
+    """A progress bar, one for all processes, or none where ``TQDM_DISABLE`` is set.
+
+    tqdm itself heeds that in terminals only.
+    """
+    if os.environ.get("TQDM_DISABLE") or parallel.rank():
         options["disable"] = True
     return tqdm(*args, **options)
 
@@ -251,16 +255,21 @@ class PictureDataset(Dataset):
 
 
 class EpochSampler(Sampler[int]):
-    """Every picture once an epoch, in an order that follows from the seed and ``epoch`` alone."""
+    """Every picture once an epoch, in an order that follows from the seed and ``epoch`` alone.
+
+    Of several processes each takes its share of every batch; a few pictures come twice where they do not
+    divide evenly.
+    """
 
     def __init__(self, length: int, seed: int) -> None:
         self.length, self.seed, self.epoch = length, seed, 0
 
     def __len__(self) -> int:
-        return self.length
+        return -(-self.length // parallel.processes())
 
     def __iter__(self) -> Iterator[int]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
+        order = np.resize(order, len(self) * parallel.processes())[parallel.rank() :: parallel.processes()]
         return iter((self.epoch * self.length + order).tolist())
 
 
@@ -346,7 +355,7 @@ def load_pictures(
         root: folder with ``train/`` and ``test/``.
         sizes, epochs, strong, zoom: see `TrainTransform`.
         eval_size: side of the pictures in evaluation, pixels; the last of ``sizes`` if not given.
-        batch_size: pictures a batch; the last one of an epoch may be shorter.
+        batch_size: pictures a batch, over all processes; the last one of an epoch may be shorter.
         normalise: mean and standard deviation to use (those of pretrained weights), else measured on
             the training pictures.
         others: folder of photos that show none of the landmarks; half of them (`split_others`) join the
@@ -358,6 +367,10 @@ def load_pictures(
     Raises:
         DataError: something is wrong with the data set; the message names the file and the remedy.
     """
+    if batch_size % parallel.processes():
+        raise ValueError(
+            f"batch_size={batch_size} must divide evenly among {parallel.processes()} processes."
+        )
     root, cache = Path(root), cache or default_cache()
     paths, labels, class_names = list_pictures(root / "train")
     test_paths, test_labels, test_classes = list_pictures(root / "test")
@@ -381,7 +394,7 @@ def load_pictures(
         paths, labels = [paths[i] for i in chosen], [labels[i] for i in chosen]
         return PictureDataset(paths, labels, class_names, transform, seed=seed, cache=cache)
 
-    def loader(dataset, sampler=None, workers=workers):
+    def loader(dataset, batch_size, sampler=None, workers=workers):
         return DataLoader(
             dataset,
             batch_size,
@@ -399,9 +412,11 @@ def load_pictures(
     train += range(len(paths), len(everything))
     train_set = dataset(everything, every_label, train, augmented, cache)
     return Pictures(
-        train=loader(train_set, EpochSampler(len(train_set), seed)),
-        valid=loader(dataset(paths, labels, valid, evaluated, cache), workers=min(1, workers)),
-        test=loader(dataset(test_paths, test_labels, test, evaluated, None), workers=min(1, workers)),
+        train=loader(train_set, batch_size // parallel.processes(), EpochSampler(len(train_set), seed)),
+        valid=loader(dataset(paths, labels, valid, evaluated, cache), batch_size, workers=min(1, workers)),
+        test=loader(
+            dataset(test_paths, test_labels, test, evaluated, None), batch_size, workers=min(1, workers)
+        ),
         class_names=class_names,
         mean=list(mean),
         std=list(std),

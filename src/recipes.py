@@ -99,16 +99,6 @@ RECIPES = {
                 # every picture counts where nothing else is known; enough remain for the calibration
                 valid_fraction=0.08,
             ),
-            "grow": TrainSettings(
-                epochs=24,
-                sizes=(192,),
-                eval_size=192,
-                lr=5e-4,
-                mixup=0.2,
-                cutmix=1.0,
-                ema=0.998,
-                valid_fraction=0.08,
-            ),
         },
         mirrored=True,
     ),

@@ -24,6 +24,7 @@ from torch.optim.swa_utils import AveragedModel
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
+from src import parallel
 from src.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from src.data import OTHER, Pictures, find_data_set, find_others, load_pictures, progress_bar
 from src.download import DataError
@@ -125,6 +126,7 @@ def train_one_epoch(
             share = right / max(1, named)
             bar.set_postfix(loss=f"{total / seen:.3f}", accuracy=f"{share:.1%}", refresh=False)
             bar.update(len(hard))
+    total, right, seen, named = parallel.summed((total, right, seen, named), device)
     return {"loss": total / seen, "accuracy": right / max(1, named)}
 
 
@@ -208,18 +210,18 @@ def fit(
     best = max(((h["valid_accuracy"], -h["valid_loss"]) for h in history), default=(-1.0, 0.0))
     validated = average.module if average else model
     mix = mixing(settings, len(pictures.class_names))
-    count = len(pictures.train.dataset)
+    count, trained_together = len(pictures.train.dataset), parallel.together(model)
     with progress_bar(total=settings.epochs * count, initial=len(history) * count, unit="picture") as bar:
         for epoch in range(len(history), settings.epochs):
             if _stopped_early(history, settings.patience):
                 break
             bar.set_description(f"epoch {epoch + 1} of {settings.epochs}")
             # dropout, stochastic depth and mixing draw from here: a resumed epoch draws the same
-            torch.manual_seed(settings.seed * 1_000_003 + epoch)
+            torch.manual_seed(settings.seed * 1_000_003 + epoch + parallel.rank() * 10**12)
             pictures.train.sampler.epoch = epoch
             start, rate = time.perf_counter(), max(g["lr"] for g in optimizer.param_groups)
             trained = train_one_epoch(
-                model,
+                trained_together,
                 pictures.train,
                 loss,
                 optimizer,
@@ -231,7 +233,10 @@ def fit(
                 bar=bar,
             )
             seconds = time.perf_counter() - start
-            valid = validate(validated, pictures.valid, LandmarkLoss(), device)
+            valid = {"loss": 0.0, "accuracy": 0.0}
+            if not parallel.rank():
+                valid = validate(validated, pictures.valid, LandmarkLoss(), device)
+            valid = dict(zip(valid, parallel.of_the_first(list(valid.values()), device), strict=True))
             if not (trained["loss"] < float("inf")):
                 raise FloatingPointError(
                     f"The loss became {trained['loss']} in epoch {epoch + 1}: lower lr={settings.lr}."
@@ -245,17 +250,19 @@ def fit(
             }
             row |= {"valid_loss": valid["loss"], "valid_accuracy": valid["accuracy"], "lr": rate}
             history.append(row | {"seconds": seconds, "pictures_per_second": count / seconds})
-            state = facts | {"history": history, "weights": validated.state_dict()}
             score = (valid["accuracy"], -valid["loss"])
-            if score > best:
-                best = score
-                save_checkpoint(state, folder / "best.pt")
-            resumable = {name: part.state_dict() for name, part in parts.items() if part is not None}
-            save_checkpoint(state | {"resumable": resumable}, folder / "last.pt")
+            if not parallel.rank():
+                state = facts | {"history": history, "weights": validated.state_dict()}
+                if score > best:
+                    save_checkpoint(state, folder / "best.pt")
+                resumable = {name: part.state_dict() for name, part in parts.items() if part is not None}
+                save_checkpoint(state | {"resumable": resumable}, folder / "last.pt")
+            best = max(best, score)
             if on_epoch:
                 on_epoch(pd.DataFrame(history))
     if on_epoch:
         on_epoch(pd.DataFrame(history))
+    parallel.wait()  # until the first has saved
     model.load_state_dict(load_checkpoint(folder / "best.pt")["weights"])
     return pd.DataFrame(history)
 
@@ -303,21 +310,22 @@ def run_recipe(
         begin = copy.deepcopy(model.state_dict())
         for number in range(recipe.runs if phase == last else 1):
             once = dataclasses.replace(settings, seed=settings.seed + number)
-            pictures = load_pictures(
-                root,
-                sizes=once.sizes,
-                eval_size=once.eval_size,
-                epochs=once.epochs,
-                batch_size=once.batch_size,
-                strong=once.strong,
-                zoom=once.zoom,
-                valid_fraction=once.valid_fraction,
-                seed=once.seed,
-                normalise=(model.mean, model.std) if isinstance(model, TransferNet) else None,
-                others=others,
-                limit=limit,
-                workers=workers,
-            )
+            with parallel.one_first():
+                pictures = load_pictures(
+                    root,
+                    sizes=once.sizes,
+                    eval_size=once.eval_size,
+                    epochs=once.epochs,
+                    batch_size=once.batch_size,
+                    strong=once.strong,
+                    zoom=once.zoom,
+                    valid_fraction=once.valid_fraction,
+                    seed=once.seed,
+                    normalise=(model.mean, model.std) if isinstance(model, TransferNet) else None,
+                    others=others,
+                    limit=limit,
+                    workers=workers,
+                )
             model.load_state_dict(begin)
             if isinstance(model, TransferNet):
                 model.unfreeze(recipe.unfrozen.get(phase))
@@ -325,7 +333,8 @@ def run_recipe(
             history = fit(model, pictures, once, runs[-1], on_epoch=on_epoch)
             histories.append(history.assign(phase=phase, seed=once.seed))
     if recipe.runs > 1:
-        soup = average_runs(runs[-recipe.runs :], Path(folder) / "soup")
+        with parallel.one_first():
+            soup = average_runs(runs[-recipe.runs :], Path(folder) / "soup")
         model.load_state_dict(load_checkpoint(soup)["weights"])
     return pd.concat(histories, ignore_index=True), pictures
 
@@ -367,7 +376,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", default="pretrained", help='"pretrained", or a local file')
     parser.add_argument("--limit", type=int, help="train on about so many pictures")
     parser.add_argument("--workers", type=int, default=2, help="loading processes")
-    group = parser.add_argument_group("settings of every phase, instead of the recipe's")
+    group = parser.add_argument_group("settings of the last phase, instead of the recipe's")
     for name, kind in get_type_hints(TrainSettings).items():
         if kind is bool:
             group.add_argument(f"--{name}", action=argparse.BooleanOptionalAction)
@@ -380,16 +389,21 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; 0 when trained, 2 with one sentence when something given is wrong."""
-    options = _parser().parse_args(arguments)
+    with parallel.joined():
+        return _train(_parser().parse_args(arguments))
+
+
+def _train(options: argparse.Namespace) -> int:
     if options.sizes:
         options.sizes = tuple(options.sizes)
     recipe = RECIPES[options.model]
+    last = list(recipe.phases)[-1]
     try:
-        phases = {name: _settings_from(options, settings) for name, settings in recipe.phases.items()}
-        recipe = dataclasses.replace(recipe, phases=phases)
+        settings = _settings_from(options, recipe.phases[last])
+        recipe = dataclasses.replace(recipe, phases=recipe.phases | {last: settings})
         root = find_data_set(options.data)
         classes = sum(1 for p in (root / "train").iterdir() if p.is_dir())
-        torch.manual_seed(next(iter(phases.values())).seed)
+        torch.manual_seed(settings.seed)
         if options.model == "scratch":
             model: nn.Module = LandmarkNet(classes)
         else:
@@ -416,7 +430,8 @@ def main(arguments: list[str] | None = None) -> int:
         "valid_accuracy",
         "seconds",
     ]
-    print(history[columns].to_string(index=False, float_format="{:.4f}".format))
+    if not parallel.rank():
+        print(history[columns].to_string(index=False, float_format="{:.4f}".format))
     return 0
 
 

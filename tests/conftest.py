@@ -13,7 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores; read whe
 
 
 # These take longest: begun first, they leave no worker alone at the end.
-LONGEST = ("test_notebooks.py", "test_train.py", "test_browser.py", "test_tag_kills.py")
+LONGEST = ("test_notebooks.py", "test_parallel.py", "test_train.py", "test_browser.py", "test_tag_kills.py")
 
 
 def pytest_collection_modifyitems(items):

@@ -1,0 +1,79 @@
+"""One training by several processes, as torchrun starts them; without it there is one, and this does nothing.
+
+Each process takes its share of every batch (DistributedDataParallel); the first one validates and saves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+def rank() -> int:
+    """Which of the processes this is, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def processes() -> int:
+    """How many train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[None]:
+    """Join the other processes that torchrun started, over NCCL on GPUs and gloo on CPUs."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+@contextlib.contextmanager
+def one_first() -> Iterator[None]:
+    """The first process does this alone, then the others, who find what it left in the cache."""
+    if rank():
+        wait()
+    yield
+    if not rank():
+        wait()
+
+
+def together(model: nn.Module) -> nn.Module:
+    """The network, its gradients averaged over all processes; its weights are those of the first."""
+    return DistributedDataParallel(model) if processes() > 1 else model
+
+
+def wait() -> None:
+    """Until all processes have come here."""
+    if processes() > 1:
+        dist.barrier()
+
+
+def summed(values: Sequence[float], device: torch.device) -> list[float]:
+    """The sums of these numbers over all processes."""
+    if processes() == 1:
+        return list(values)
+    tensor = torch.tensor(values, dtype=torch.float64, device=device)
+    dist.all_reduce(tensor)
+    return tensor.tolist()
+
+
+def of_the_first(values: Sequence[float], device: torch.device) -> list[float]:
+    """These numbers as the first process has them."""
+    if processes() == 1:
+        return list(values)
+    tensor = torch.tensor(values, dtype=torch.float64, device=device)
+    dist.broadcast(tensor, src=0)
+    return tensor.tolist()
