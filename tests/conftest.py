@@ -44,6 +44,20 @@ def jpeg() -> bytes:
     return encode(quarters(320, 240), quality=95)
 
 
+@pytest.fixture
+def photo(tmp_path, jpeg) -> Path:
+    """The same in a folder of its own."""
+    path = tmp_path / "IMG_1.jpg"
+    path.write_bytes(jpeg)
+    return path
+
+
+@pytest.fixture
+def exiv2():
+    """The library that writes into copies; without it the test is skipped."""
+    return pytest.importorskip("exiv2")
+
+
 def make_data_set(root: Path, *, seed: int = 0, train: int = 10, test: int = 3) -> Path:
     """Three classes that differ in colour, as JPEGs of 60 × 40 pixels with noise."""
     generator = np.random.default_rng(seed)

@@ -1,0 +1,87 @@
+"""What a photo says itself: where and when it was taken."""
+
+from datetime import datetime
+
+import pytest
+from conftest import encode, quarters
+from metadata_samples import CAMERA, HERE, TAJ, packet, rational, with_exif
+from PIL import TiffImagePlugin
+
+from src import xmp
+from src.metadata import embed, sidecar
+from src.photo_metadata import read_gps, read_time
+from src.xmp import ESTIMATE
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF"])
+def test_where_and_when_a_photo_was_taken(tmp_path, kind):
+    data = with_exif(CAMERA, "2024:05:01 12:34:56", kind=kind)
+    (tmp_path / "a").write_bytes(data)
+    for photo in (data, tmp_path / "a", str(tmp_path / "a")):
+        assert read_gps(photo) == pytest.approx(HERE)
+        assert read_time(photo) == datetime(2024, 5, 1, 12, 34, 56)
+
+
+@pytest.mark.parametrize(
+    "gps",
+    [
+        None,
+        {},
+        {1: "N", 3: "E"},
+        {1: "N", 2: rational(0, 0, 0), 3: "E", 4: rational(0, 0, 0)},
+        {
+            1: "N",
+            2: (TiffImagePlugin.IFDRational(0, 0),) * 3,
+            3: "E",
+            4: (TiffImagePlugin.IFDRational(0, 0),) * 3,
+        },
+        {2: rational(48, 0, 0), 4: rational(2, 0, 0)},
+        {1: "N", 2: rational(99, 0, 0), 3: "E", 4: rational(2, 0, 0)},
+        {**CAMERA, 27: b"ASCII\0\0\0" + ESTIMATE.encode()},
+    ],
+)
+def test_coordinates_that_are_none(gps):
+    assert read_gps(with_exif(gps)) is None
+
+
+def test_coordinates_that_cannot_be_read_are_still_the_cameras():
+    unclear = with_exif({2: rational(48, 0, 0), 4: rational(2, 0, 0)})
+    assert b"GPSLatitude" not in sidecar(unclear, TAJ)
+    void = with_exif({1: "N", 2: rational(0, 0, 0), 3: "E", 4: rational(0, 0, 0)})
+    assert b"GPSLatitude" in sidecar(void, TAJ)
+
+
+@pytest.mark.parametrize(
+    ("latitude", "longitude", "expected"),
+    [
+        ("27,10.506N", "78,2.526E", (27.1751, 78.0421)),
+        ("13,9,48S", "72,32,44W", (-13.163333, -72.545556)),
+        ("48.8584", "-2.2945", (48.8584, -2.2945)),
+        ("north", "78,2.526E", None),
+        ("27,10.506N", "", None),
+    ],
+)
+def test_coordinates_from_xmp(latitude, longitude, expected):
+    inside = packet(
+        f"<exif:GPSLatitude>{latitude}</exif:GPSLatitude><exif:GPSLongitude>{longitude}</exif:GPSLongitude>"
+    )
+    found = read_gps(encode(quarters(), xmp=inside))
+    assert found == (pytest.approx(expected, abs=1e-5) if expected else None)
+
+
+@pytest.mark.usefixtures("exiv2")
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_predictions_are_not_read_as_measurements(kind):
+    assert read_gps(embed(encode(quarters(), kind), TAJ)) is None
+
+
+@pytest.mark.parametrize("taken", [None, "", "    :  :     :  :  ", "0000:00:00 00:00:00", "yesterday"])
+def test_times_that_are_none(taken):
+    assert read_time(with_exif(taken=taken)) is None
+
+
+@pytest.mark.parametrize(
+    ("degrees", "expected"), [(-0.00001, "0,0.0006S"), (59.9999999, "60,0.0000N"), (90, "90,0.0000N")]
+)
+def test_coordinates_at_the_edges(degrees, expected):
+    assert xmp.coordinate(degrees, "NS") == expected

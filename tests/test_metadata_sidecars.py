@@ -1,0 +1,379 @@
+"""Tags into sidecars, read back by exiftool, and out again; what fails leaves everything as it was."""
+
+import dataclasses
+import errno
+import os
+import subprocess
+import xml.dom.minidom
+
+import pytest
+from conftest import encode, quarters
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from metadata_samples import (
+    BARE,
+    CAMERA,
+    FORMS,
+    PEOPLE,
+    TAJ,
+    exiftool,
+    names,
+    needs_exiftool,
+    packet,
+    with_exif,
+)
+from PIL import Image
+
+from src import metadata, xmp
+from src import photo_files as files
+from src.metadata import find_sidecar, sidecar, undo_sidecar, write_sidecar
+from src.tagging import clean
+from src.xmp import ESTIMATE, MetadataError
+
+
+@needs_exiftool
+def test_a_new_sidecar_read_back(photo):
+    before = photo.read_bytes()
+    path = write_sidecar(photo, TAJ)
+    assert path.name == "IMG_1.jpg.xmp"
+    assert photo.read_bytes() == before
+    found = exiftool(path)
+    assert found["XMP-dc:Subject"] == list(TAJ.keywords)
+    assert found["XMP-digiKam:TagsList"] == list(TAJ.paths)
+    assert found["XMP-lr:HierarchicalSubject"] == ["Places|India|Agra|Taj Mahal", "Landmarks|Taj Mahal"]
+    assert found["XMP-exif:GPSLatitude"] == pytest.approx(27.1751, abs=1e-6)
+    assert found["XMP-exif:GPSLongitude"] == pytest.approx(78.0421, abs=1e-6)
+    assert found["XMP-exif:GPSProcessingMethod"] == ESTIMATE
+    assert found["XMP-exif:GPSHPositioningError"] == 300
+    assert (found["XMP-photoshop:City"], found["XMP-photoshop:Country"]) == ("Agra", "India")
+    assert found["XMP-dc:Description"] == f"Taj Mahal, Agra, India. {TAJ.notice}"
+    assert found["XMP-landmarkTagger:Model"] == "landmark-tagger test"
+    assert found["XMP-landmarkTagger:Probability"] == pytest.approx(0.973)
+    assert not [key for key in found if key.endswith((":Warning", ":Error"))]
+    assert exiftool(path, "-validate")["ExifTool:Validate"] == "0 0 0"
+
+
+def test_a_sidecar_that_was_not_there_is_gone_after_undo(photo):
+    path = write_sidecar(photo, TAJ)
+    assert undo_sidecar(photo)
+    assert not path.exists()
+    assert not undo_sidecar(photo)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_sidecar_that_was_there_is_added_to_and_comes_back_byte_for_byte(photo, form):
+    before = FORMS[form].encode()
+    path = photo.with_name("IMG_1.jpg.xmp")
+    path.write_bytes(before)
+    assert write_sidecar(photo, TAJ) == path
+    after = path.read_bytes()
+    assert len(after) > len(before)
+    assert b"Taj Mahal" in after
+    xml.dom.minidom.parseString(after)
+    assert undo_sidecar(path)
+    assert path.read_bytes() == before
+
+
+@needs_exiftool
+def test_what_a_person_wrote_stays_and_is_not_repeated(photo):
+    path = photo.with_name("IMG_1.jpg.xmp")
+    path.write_text(PEOPLE, "utf-8")
+    write_sidecar(photo, TAJ)
+    found = exiftool(path)
+    assert found["XMP-dc:Subject"] == ["famille & amis", "india", "Taj Mahal", "Agra", "mausoleum"]
+    assert found["XMP-photoshop:City"] == "Paris"
+    assert "XMP-photoshop:Country" not in found  # a place is one thing
+    assert found["XMP-digiKam:TagsList"] == list(TAJ.paths)
+    assert found["XMP-rdf:About"] == "uuid:1"
+
+
+def test_a_description_and_coordinates_of_a_person_stay():
+    described = packet(
+        '<dc:description><rdf:Alt><rdf:li xml:lang="x-default">Mine</rdf:li></rdf:Alt></dc:description>',
+        "<exif:GPSLatitude>48,51.5N</exif:GPSLatitude><exif:GPSLongitude>2,17.7E</exif:GPSLongitude>",
+    )
+    after = sidecar(encode(quarters()), TAJ, described)
+    found = xmp.Packet(after, "x")
+    assert found.values("dc:description") == ["Mine"]
+    assert found.values("exif:GPSLatitude") == ["48,51.5N"]
+    assert found.values("exif:GPSProcessingMethod") == []
+
+
+def test_a_landmark_without_a_place():
+    found = xmp.Packet(sidecar(encode(quarters()), BARE), "x")
+    assert found.values("dc:subject") == list(BARE.keywords)
+    for key in (
+        "photoshop:City",
+        "exif:GPSLatitude",
+        "exif:GPSProcessingMethod",
+        "exif:GPSHPositioningError",
+    ):
+        assert found.find(key) is None
+
+
+def test_camera_coordinates_are_not_joined_by_estimates():
+    found = xmp.Packet(sidecar(with_exif(CAMERA), TAJ), "x")
+    assert found.values("exif:GPSLatitude") == []
+    assert found.values("photoshop:City") == ["Agra"]
+
+
+def test_what_the_photo_says_itself_is_repeated_or_left_to_it():
+    inside = packet(
+        "<dc:subject><rdf:Bag><rdf:li>holiday</rdf:li></rdf:Bag></dc:subject>",
+        "<photoshop:Country>Indien</photoshop:Country>",
+    )
+    exif = Image.Exif()
+    exif[0x010E] = "Grandma"
+    found = xmp.Packet(sidecar(encode(quarters(), xmp=inside, exif=exif), TAJ), "x")
+    assert found.values("dc:subject") == ["holiday", *TAJ.keywords]
+    assert found.values("photoshop:City") == found.values("dc:description") == []
+
+
+def test_blank_descriptions_of_cameras_do_not_count():
+    exif = Image.Exif()
+    exif[0x010E] = "          "
+    found = xmp.Packet(sidecar(encode(quarters(), exif=exif), TAJ), "x")
+    assert found.values("dc:description")[0].startswith("Taj Mahal")
+
+
+@needs_exiftool
+def test_undo_of_a_sidecar_that_exiftool_changed(photo):
+    path = photo.with_name("IMG_1.jpg.xmp")
+    path.write_text(PEOPLE, "utf-8")
+    write_sidecar(photo, TAJ)
+    change = ["-XMP-dc:Subject+=mine", "-XMP-xmp:Rating=4", "-XMP-photoshop:Country=France"]
+    subprocess.run(["exiftool", "-q", "-overwrite_original", *change, str(path)], check=True)
+    assert undo_sidecar(photo)
+    found = exiftool(path, "-XMP:all")
+    assert found.pop("SourceFile")
+    assert found.pop("XMP-x:XMPToolkit")
+    assert found == {
+        "XMP-rdf:About": "uuid:1",
+        "XMP-dc:Subject": ["famille & amis", "india", "mine"],
+        "XMP-photoshop:City": "Paris",
+        "XMP-photoshop:Country": "France",
+        "XMP-xmp:Rating": 4,
+    }
+
+
+@pytest.mark.parametrize("form", ["by exiftool", "one line", "nothing said"])
+def test_undo_of_a_sidecar_that_exiv2_rewrote_with_attributes(form):
+    before = FORMS[form].encode()
+    image = read_by_exiv2(sidecar(encode(quarters()), TAJ, before))
+    image.writeXmpFromPacket(False)
+    rewritten = image.xmpPacket().encode()
+    assert b'landmarkTagger:Landmark="Taj Mahal"' in rewritten
+    said = {datum.key(): datum.toString() for datum in read_by_exiv2(before).xmpData()}
+    left = read_by_exiv2(xmp.remove(rewritten, "x")).xmpData()
+    assert {datum.key(): datum.toString() for datum in left} == said
+
+
+def read_by_exiv2(data: bytes):
+    exiv2 = pytest.importorskip("exiv2")
+    image = exiv2.ImageFactory.open(encode(quarters()))
+    image.setXmpPacket(data.decode("utf-8-sig"))
+    return image
+
+
+def test_what_a_person_changed_in_a_new_sidecar_outlasts_undo(photo):
+    path = write_sidecar(photo, TAJ)
+    text = path.read_text("utf-8")
+    text = text.replace("<photoshop:City>Agra<", "<photoshop:City>Delhi<")
+    path.write_text(text.replace("<rdf:li>Agra</rdf:li>", "<rdf:li>Us</rdf:li>"), "utf-8")
+    undo_sidecar(photo)
+    found = xmp.Packet(path.read_bytes(), "x")
+    assert found.values("photoshop:City") == ["Delhi"]
+    assert found.values("dc:subject") == ["Us"]
+    assert b"Taj" not in path.read_bytes() and b"<landmarkTagger" not in path.read_bytes()
+
+
+def test_written_again_nothing_changes_and_written_anew_nothing_old_stays(photo):
+    first = write_sidecar(photo, TAJ).read_bytes()
+    assert write_sidecar(photo, TAJ).read_bytes() == first
+    fewer = write_sidecar(photo, TAJ.without("Agra", "mausoleum")).read_bytes()
+    assert b"Agra" not in fewer.replace(b"Taj Mahal, Agra, India", b"") and b"mausoleum" not in fewer
+    undo_sidecar(photo)
+    assert names(photo.parent) == ["IMG_1.jpg"]
+
+
+def test_which_sidecar_is_the_photos(photo):
+    folder = photo.parent
+    assert find_sidecar(photo) == folder / "IMG_1.jpg.xmp"
+    (folder / "IMG_1.xmp").write_text(PEOPLE, "utf-8")
+    assert find_sidecar(photo) == folder / "IMG_1.xmp"
+    (folder / "IMG_1.mov").touch()
+    assert find_sidecar(photo) == folder / "IMG_1.xmp"
+    (folder / "IMG_1.CR2").touch()
+    assert find_sidecar(photo) == folder / "IMG_1.jpg.xmp"  # IMG_1.xmp is the raw photo's
+    (folder / "IMG_1.jpg.xmp").touch()
+    assert find_sidecar(photo) == folder / "IMG_1.jpg.xmp"
+
+
+@pytest.mark.parametrize(("extension", "mine"), [("JPG", True), ("cr2", False)])
+def test_a_sidecar_that_names_an_extension(photo, extension, mine):
+    shared = photo.with_suffix(".xmp")
+    shared.write_bytes(packet(f"<photoshop:SidecarForExtension>{extension}</photoshop:SidecarForExtension>"))
+    photo.with_suffix(".png").touch()
+    assert (find_sidecar(photo) == shared) is mine
+
+
+def test_two_photos_of_one_name_get_a_sidecar_each(photo):
+    other = photo.with_suffix(".png")
+    other.write_bytes(encode(quarters(), "PNG"))
+    assert write_sidecar(photo, TAJ) != write_sidecar(other, BARE)
+    assert undo_sidecar(photo)
+    assert names(photo.parent) == ["IMG_1.jpg", "IMG_1.png", "IMG_1.png.xmp"]
+
+
+def test_permissions_and_links_of_a_sidecar_stay(photo):
+    real = photo.with_name("elsewhere.xmp")
+    real.write_text(PEOPLE, "utf-8")
+    real.chmod(0o640)
+    link = photo.with_name("IMG_1.jpg.xmp")
+    link.symlink_to(real)
+    write_sidecar(photo, TAJ)
+    assert link.is_symlink()
+    assert b"Taj Mahal" in real.read_bytes()
+    assert real.stat().st_mode & 0o777 == 0o640
+
+
+words = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(sorted(FORMS)), st.lists(words, max_size=4), words, st.lists(words, max_size=4))
+def test_any_words_come_through_and_out_again(form, keywords, text, more):
+    tags = dataclasses.replace(TAJ, keywords=tuple(keywords), city=text, caption=text, model=text)
+    photo, before = encode(quarters(32, 32)), FORMS[form].encode()
+    after = sidecar(photo, tags, before)
+    again = sidecar(photo, dataclasses.replace(tags, keywords=tuple(more)), after)
+    assert xmp.remove(after, "x") == xmp.remove(again, "x") == before
+    if form != "single value":
+        there = {word.casefold() for word in xmp.Packet(after, "x").values("dc:subject")}
+        assert {clean(word).casefold() for word in keywords} - {""} <= there
+
+
+# ---- Bad input -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"",
+        b"\0\1\2",
+        b"<x:xmpmeta",
+        b"<a/>",
+        b"<a></b>",
+        PEOPLE.encode("utf-16"),
+        b"<?xml version='1.0' encoding='latin-1'?>" + FORMS["nothing said"].encode(),
+        b"<!DOCTYPE a [<!ENTITY b 'c'>]>" + FORMS["nothing said"].encode(),
+        FORMS["empty list"].replace("<rdf:Bag />", "<rdf:Bag></rdf:Bag>").encode(),  # could not be put back
+    ],
+)
+def test_a_sidecar_that_is_no_xmp_stays_as_it_is(photo, broken):
+    path = photo.with_name("IMG_1.jpg.xmp")
+    path.write_bytes(broken)
+    with pytest.raises(MetadataError, match=r"IMG_1\.jpg\.xmp .*(repair|move) it"):
+        write_sidecar(photo, TAJ)
+    assert path.read_bytes() == broken
+    assert not undo_sidecar(photo)  # nothing of ours in it
+    assert len(names(photo.parent)) == 2
+
+
+def test_a_photo_that_is_not_there(tmp_path):
+    with pytest.raises(MetadataError, match=r"a\.jpg cannot be read: .*not there"):
+        write_sidecar(tmp_path / "a.jpg", TAJ)
+
+
+def test_a_folder_in_the_sidecars_place(photo):
+    photo.with_name("IMG_1.jpg.xmp").mkdir()
+    with pytest.raises(MetadataError, match=r"IMG_1\.jpg\.xmp cannot be read: it is a folder; rename it\."):
+        write_sidecar(photo, TAJ)
+
+
+def test_a_photo_with_a_name_too_long_for_a_sidecar(tmp_path, jpeg):
+    photo = tmp_path / f"{'a' * 250}.jpg"
+    photo.write_bytes(jpeg)
+    with pytest.raises(MetadataError, match="the name is too long"):
+        write_sidecar(photo, TAJ)
+
+
+@pytest.mark.parametrize(
+    "name", ["ताज महल.jpg", "a\nb.jpg", "-rf.jpg", "foo\udcff.jpg", "a'\"<&>.jpg", " .jpg"]
+)
+def test_names_in_any_script(tmp_path, jpeg, name):
+    photo = tmp_path / name
+    photo.write_bytes(jpeg)
+    assert write_sidecar(photo, TAJ).name == f"{name}.xmp"
+    undo_sidecar(photo)
+    assert names(tmp_path) == [name]
+
+
+def failing(code: int, monkeypatch) -> None:
+    """Let everything that is written fail at the last moment."""
+
+    def fail(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(files.os, "fsync", fail)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EROFS, "can only be read"),
+        (errno.EACCES, "permission is missing"),
+        (errno.EIO, "check the disk"),
+    ],
+)
+@pytest.mark.parametrize("there", [True, False])
+def test_nothing_is_half_written(photo, monkeypatch, code, message, there):
+    path = photo.with_name("IMG_1.jpg.xmp")
+    if there:
+        path.write_text(PEOPLE, "utf-8")
+    before = {name: (photo.parent / name).read_bytes() for name in names(photo.parent)}
+    failing(code, monkeypatch)
+    with pytest.raises(MetadataError, match=rf"^IMG_1\.jpg\.xmp cannot be written: .*{message}"):
+        write_sidecar(photo, TAJ)
+    assert {name: (photo.parent / name).read_bytes() for name in names(photo.parent)} == before
+
+
+def test_an_undo_that_fails_leaves_the_sidecar(photo, monkeypatch):
+    path = photo.with_name("IMG_1.jpg.xmp")
+    path.write_text(PEOPLE, "utf-8")
+    write_sidecar(photo, TAJ)
+    tagged = path.read_bytes()
+    failing(errno.ENOSPC, monkeypatch)
+    with pytest.raises(MetadataError, match="the disk is full"):
+        undo_sidecar(photo)
+    assert path.read_bytes() == tagged
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_folder_that_can_only_be_read(photo):
+    photo.parent.chmod(0o555)
+    try:
+        with pytest.raises(MetadataError, match="permission is missing"):
+            write_sidecar(photo, TAJ)
+    finally:
+        photo.parent.chmod(0o755)
+
+
+def test_a_sidecar_made_by_another_program_meanwhile_is_not_overwritten(photo, monkeypatch):
+    monkeypatch.setattr(metadata, "exists", lambda _: False)
+    path = photo.with_name("IMG_1.jpg.xmp")
+    path.write_text(PEOPLE, "utf-8")
+    for links in (True, False):
+        if not links:
+            monkeypatch.setattr(files.os, "link", None)
+            monkeypatch.setattr(files.os, "link", lambda *_: (_ for _ in ()).throw(OSError(errno.EPERM, "")))
+        with pytest.raises(MetadataError, match="a file of this name is there"):
+            write_sidecar(photo, TAJ)
+        assert path.read_text("utf-8") == PEOPLE
+
+
+def test_a_new_sidecar_on_a_card_without_links(photo, monkeypatch):
+    monkeypatch.setattr(files.os, "link", lambda *_: (_ for _ in ()).throw(OSError(errno.EPERM, "")))
+    assert write_sidecar(photo, TAJ).exists()
+    assert len(names(photo.parent)) == 2
