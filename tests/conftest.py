@@ -60,6 +60,16 @@ def exiv2():
     return pytest.importorskip("exiv2")
 
 
+@pytest.fixture
+def app():
+    """The app's widgets, with a network that always says the same."""
+    from app_library import FakePredictor
+
+    from src.app import LandmarkApp
+
+    return LandmarkApp(FakePredictor())
+
+
 def make_data_set(root: Path, *, seed: int = 0, train: int = 10, test: int = 3) -> Path:
     """Three classes that differ in colour, as JPEGs of 60 × 40 pixels with noise."""
     generator = np.random.default_rng(seed)

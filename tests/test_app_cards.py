@@ -1,134 +1,22 @@
 """The app's widgets, without a browser: what is shown for good and bad photos, and what is kept of them."""
 
-import ast
 import base64
-import csv
-import datetime
-import html
 import io
 import json
 import logging
 import re
-import shutil
-import subprocess
-import sys
-import zipfile
-from pathlib import Path
 
 import ipywidgets
-import nbformat
-import numpy as np
 import pytest
+from app_library import OTHERS, TAJ, FakePredictor, button, cards, chosen, inside, text
 from conftest import encode, quarters
-from nbclient import NotebookClient
 from PIL import Image
 
 from src import app as app_module
 from src import cards as cards_module
 from src import photos
 from src.answers import Answer, Guess
-from src.app import LandmarkApp, make_app
-from src.landmarks import Landmark
-from src.photo_metadata import read_gps
-
-ROOT = Path(__file__).resolve().parent.parent
-TAJ = Landmark("10.Taj_Mahal", "Taj Mahal", "Agra", "India", "IN", 27.1751, 78.0421, 0.6, tags=("mausoleum",))
-OTHERS = [
-    Landmark("03.Eiffel_Tower", "Eiffel Tower", "Paris", "France"),
-    Landmark("17.Hawa_Mahal", "Hawa Mahal", "Jaipur", "India"),
-    Landmark("09.Stonehenge", "Stonehenge", "Wiltshire", "United Kingdom"),
-    Landmark("50.Nowhere", "<b>Nowhere</b>"),
-]
-
-
-class FakePredictor:
-    """Always the Taj Mahal, surely or not."""
-
-    def __init__(self, known=0.9, best=0.93):
-        self.landmarks = [TAJ, *OTHERS]
-        self.known, self.best = known, best
-        self.known_threshold, self.info = 0.5, {"architecture": {"model": "fake"}}
-        self.seen = []
-
-    def heat(self, picture):
-        return np.array([[1.0, 0.0], [0.0, 0.0]])
-
-    def predict(self, pictures):
-        self.seen += pictures
-        rest = [(1 - self.best) / 4] * 4
-        guesses = [Guess(*pair) for pair in zip(self.landmarks, [self.best, *rest], strict=True)]
-        return [Answer(tuple(guesses), self.known, self.known >= self.known_threshold) for _ in pictures]
-
-
-def chosen(*files):
-    """FileUpload's value as the browser sends it: (name, bytes) or (name, bytes, type)."""
-    now = datetime.datetime.now(datetime.UTC)
-    return tuple(
-        {
-            "name": name,
-            "type": kind[0] if kind else "image/jpeg",
-            "size": len(data),
-            "content": memoryview(data),
-            "last_modified": now,
-        }
-        for name, data, *kind in files
-    )
-
-
-def inside(widget):
-    """All widgets in a widget, itself first."""
-    yield widget
-    for child in getattr(widget, "children", ()):
-        yield from inside(child)
-
-
-def cards(app):
-    """The HTML of each card, with its classes."""
-    return [
-        " ".join(
-            [
-                *card._dom_classes,
-                *(
-                    part.value
-                    for part in inside(card)
-                    if hasattr(part, "_dom_classes") and isinstance(part, ipywidgets.HTML)
-                ),
-            ]
-        )
-        for card in app.results.children
-    ]
-
-
-def button(app, label):
-    [found] = [part for part in inside(app) if getattr(part, "description", "") == label]
-    return found
-
-
-@pytest.fixture
-def downloads(app, monkeypatch):
-    """What the browser would save: names and contents, put together from the parcels."""
-    saved, parts = {}, []
-
-    def receive(change):
-        for name, last, content in re.findall(
-            r'data-name="([^"]*)".*data-last="(\d)">([^<]*)<', change["new"]
-        ):
-            parts.append(base64.b64decode(content))
-            if last == "1":
-                saved[html.unescape(name)] = b"".join(parts)
-                parts.clear()
-
-    app.parcel.observe(receive, "value")
-    return saved
-
-
-def text(page):
-    return " ".join(re.sub(r"<[^>]+>", " ", page).split())
-
-
-@pytest.fixture
-def app():
-    return LandmarkApp(FakePredictor())
+from src.app import LandmarkApp
 
 
 def test_a_recognised_photo(app, jpeg):
@@ -352,64 +240,6 @@ def test_an_unknown_photo_has_no_map_and_no_tags(jpeg):
     assert "Copy without any metadata" in labels
 
 
-def test_tags_are_chips_to_switch_off(app, jpeg, downloads):
-    app.upload.value = chosen(("IMG_1.jpg", jpeg))
-    assert "#TajMahal #Agra #India #Mausoleum" in cards(app)[0]
-    button(app, "Agra").value = False
-    assert "#TajMahal #India #Mausoleum" in cards(app)[0]
-    button(app, "Sidecar (XMP)").click()
-    assert b"<rdf:li>Taj Mahal</rdf:li>" in downloads["IMG_1.jpg.xmp"]
-    assert b"Agra" not in downloads["IMG_1.jpg.xmp"]
-    button(app, "Taj Mahal").value = False
-    button(app, "Tagged copy").click()
-    assert "IMG_1-tagged.jpg" not in downloads
-    assert "Taj Mahal is switched off, so there is nothing to write." in cards(app)[0]
-
-
-def test_a_tagged_copy_and_one_without_metadata(app, downloads):
-    exif = Image.Exif()
-    exif[0x010F] = "Secret camera"
-    photo = encode(quarters(320, 240), exif=exif)
-    app.upload.value = chosen(("IMG_1.jpg", photo))
-    button(app, "Tagged copy").click()
-    button(app, "Copy without any metadata").click()
-    assert app.parcel.value == ""
-    tagged, bare = downloads["IMG_1-tagged.jpg"], downloads["IMG_1-bare.jpg"]
-    assert read_gps(photo) is None
-    gps = Image.open(io.BytesIO(tagged)).getexif().get_ifd(0x8825)
-    assert (gps[1], [float(part) for part in gps[2]]) == ("N", pytest.approx([27, 10, 30.36]))
-    assert b"Secret camera" in tagged
-    assert b"Secret camera" not in bare
-    for copy in (tagged, bare):
-        assert np.array_equal(Image.open(io.BytesIO(copy)), Image.open(io.BytesIO(photo)))
-
-
-def test_all_as_a_zip(app, jpeg, downloads, monkeypatch):
-    monkeypatch.setattr(app_module, "PARCEL", 1000)  # so that it comes in many parts
-    gif = encode(quarters(), "GIF")
-    app.upload.value = chosen(("a.jpg", jpeg), ("A.jpg", jpeg), ("b.gif", gif), ("c.pdf", b"%PDF"))
-    button(app, "Download all (zip)").click()
-    with zipfile.ZipFile(io.BytesIO(downloads["landmark-tagger.zip"])) as archive:
-        assert archive.testzip() is None
-        assert archive.namelist() == ["a.jpg", "A (2).jpg", "b.gif", "b.gif.xmp", "tags.csv"]
-        assert archive.read("b.gif") == gif
-        assert b"Taj Mahal" in archive.read("a.jpg")
-        rows = list(csv.DictReader(io.StringIO(archive.read("tags.csv").decode())))
-    assert [row["landmark"] for row in rows] == ["Taj Mahal"] * 3
-    assert rows[0]["tags"] == "Taj Mahal;Agra;India;mausoleum"
-
-
-def test_photos_beyond_the_limit_are_forgotten(app, jpeg, downloads, monkeypatch):
-    monkeypatch.setattr(app_module, "KEPT_BYTES", 2 * len(jpeg))
-    for name in ("a.jpg", "b.jpg", "c.jpg"):
-        app.upload.value = chosen((name, jpeg))
-    assert [card.size > 0 for card in app.cards] == [True, True, False]
-    assert "To download this photo, upload it again." in cards(app)[2]
-    button(app, "Download all (zip)").click()
-    with zipfile.ZipFile(io.BytesIO(downloads["landmark-tagger.zip"])) as archive:
-        assert archive.namelist() == ["c.jpg", "b.jpg", "tags.csv"]
-
-
 def test_where_it_looked_is_laid_over_the_picture(app):
     app.upload.value = chosen(("a.jpg", encode(Image.new("RGB", (400, 200), "white"))))
 
@@ -455,90 +285,3 @@ def test_landmarks_by_country(app):
     places = [footer.index(f">{word}<") for word in order]
     assert places == sorted(places)
     assert "&lt;b&gt;Nowhere&lt;/b&gt;" in footer
-
-
-def test_missing_export_is_one_sentence(tmp_path):
-    page = make_app(tmp_path / "missing.pt")
-    sentence = text(page.children[-1].value)
-    assert "missing.pt" in sentence
-    assert sentence.count(". ") == 0
-    assert "Landmark tagger" in page.children[0].value
-
-
-@pytest.mark.parametrize("content", [b"", b"rubbish", b"PK\x03\x04" + b"\0" * 100])
-def test_unreadable_export_is_one_sentence(tmp_path, content):
-    path = tmp_path / "broken.pt"
-    path.write_bytes(content)
-    sentence = text(make_app(path).children[-1].value)
-    assert "broken.pt" in sentence
-    assert "Traceback" not in sentence
-
-
-def test_any_other_failure_to_load_is_one_sentence(monkeypatch):
-    monkeypatch.setattr(app_module.Predictor, "load", lambda path: 1 / 0)
-    sentence = text(make_app("some.pt").children[-1].value)
-    assert sentence == "The model some.pt cannot be loaded (ZeroDivisionError); export it again."
-
-
-@pytest.mark.parametrize("shared", [False, True])
-def test_import_is_light(shared, monkeypatch):
-    """What a visitor waits for: nothing that only training needs, nor torch where it is shared."""
-    heavy = {"torch", "pandas", "sklearn", "matplotlib", "torchvision", "timm", "scipy"}
-    if shared:
-        monkeypatch.setenv("LANDMARK_PREDICTOR", "somewhere")
-    code = f"import sys, src.app; print(*({heavy!r} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ([] if shared else ["torch"])
-
-
-def test_notebook_is_clean():
-    notebook = nbformat.read(ROOT / "app.ipynb", as_version=4)
-    nbformat.validate(notebook)
-    assert notebook.metadata.kernelspec.name == "python3"
-    assert notebook.metadata.language_info.name == "python"
-    assert notebook.metadata.title == "Landmark tagger"
-    assert "widgets" not in notebook.metadata
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            assert cell.outputs == []
-            assert cell.execution_count is None
-            kinds = {type(node) for node in ast.walk(ast.parse(cell.source))}
-            assert not kinds & {ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef}
-
-
-def run_notebook(folder):
-    """Everything app.ipynb displays in plain Jupyter when it lies in `folder`."""
-    shutil.copy(ROOT / "app.ipynb", folder)
-    notebook = nbformat.read(folder / "app.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
-    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-
-
-def test_notebook_alone_says_what_is_missing(tmp_path):
-    [output] = run_notebook(tmp_path)
-    export = Path("checkpoints/transfer_exported.pt")
-    assert (
-        output.text
-        == f"The model {export} is missing: copy it there, or make it with transfer_learning.ipynb.\n"
-    )
-
-
-@pytest.mark.parametrize("kind", ["rubbish", "zip"])
-def test_notebook_with_a_broken_export_says_so(tmp_path, kind):
-    export = tmp_path / "checkpoints" / "transfer_exported.pt"
-    export.parent.mkdir()
-    export.write_bytes(b"rubbish")
-    if kind == "zip":
-        with zipfile.ZipFile(export, "w") as archive:
-            archive.writestr("archive/data.pkl", b"")
-    [output] = run_notebook(tmp_path)
-    assert output.text.endswith("cannot be read: replace it with a fresh copy.\n")
-
-
-def test_notebook_in_plain_jupyter(tiny_export, tmp_path):
-    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "checkpoints").mkdir()
-    shutil.copy(tiny_export, tmp_path / "checkpoints" / "transfer_exported.pt")
-    looks, page = run_notebook(tmp_path)
-    assert ".lt-app" in looks.data["text/html"]
-    assert "application/vnd.jupyter.widget-view+json" in page.data

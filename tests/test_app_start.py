@@ -1,0 +1,105 @@
+"""How the app starts: with a missing or broken export, with light imports, and in the notebook."""
+
+import ast
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import nbformat
+import pytest
+from app_library import text
+from nbclient import NotebookClient
+
+from src import app as app_module
+from src.app import make_app
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_missing_export_is_one_sentence(tmp_path):
+    page = make_app(tmp_path / "missing.pt")
+    sentence = text(page.children[-1].value)
+    assert "missing.pt" in sentence
+    assert sentence.count(". ") == 0
+    assert "Landmark tagger" in page.children[0].value
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish", b"PK\x03\x04" + b"\0" * 100])
+def test_unreadable_export_is_one_sentence(tmp_path, content):
+    path = tmp_path / "broken.pt"
+    path.write_bytes(content)
+    sentence = text(make_app(path).children[-1].value)
+    assert "broken.pt" in sentence
+    assert "Traceback" not in sentence
+
+
+def test_any_other_failure_to_load_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(app_module.Predictor, "load", lambda path: 1 / 0)
+    sentence = text(make_app("some.pt").children[-1].value)
+    assert sentence == "The model some.pt cannot be loaded (ZeroDivisionError); export it again."
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_import_is_light(shared, monkeypatch):
+    """What a visitor waits for: nothing that only training needs, nor torch where it is shared."""
+    heavy = {"torch", "pandas", "sklearn", "matplotlib", "torchvision", "timm", "scipy"}
+    if shared:
+        monkeypatch.setenv("LANDMARK_PREDICTOR", "somewhere")
+    code = f"import sys, src.app; print(*({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ([] if shared else ["torch"])
+
+
+def test_notebook_is_clean():
+    notebook = nbformat.read(ROOT / "app.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert notebook.metadata.language_info.name == "python"
+    assert notebook.metadata.title == "Landmark tagger"
+    assert "widgets" not in notebook.metadata
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert cell.outputs == []
+            assert cell.execution_count is None
+            kinds = {type(node) for node in ast.walk(ast.parse(cell.source))}
+            assert not kinds & {ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef}
+
+
+def run_notebook(folder):
+    """Everything app.ipynb displays in plain Jupyter when it lies in `folder`."""
+    shutil.copy(ROOT / "app.ipynb", folder)
+    notebook = nbformat.read(folder / "app.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
+    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def test_notebook_alone_says_what_is_missing(tmp_path):
+    [output] = run_notebook(tmp_path)
+    export = Path("checkpoints/transfer_exported.pt")
+    assert (
+        output.text
+        == f"The model {export} is missing: copy it there, or make it with transfer_learning.ipynb.\n"
+    )
+
+
+@pytest.mark.parametrize("kind", ["rubbish", "zip"])
+def test_notebook_with_a_broken_export_says_so(tmp_path, kind):
+    export = tmp_path / "checkpoints" / "transfer_exported.pt"
+    export.parent.mkdir()
+    export.write_bytes(b"rubbish")
+    if kind == "zip":
+        with zipfile.ZipFile(export, "w") as archive:
+            archive.writestr("archive/data.pkl", b"")
+    [output] = run_notebook(tmp_path)
+    assert output.text.endswith("cannot be read: replace it with a fresh copy.\n")
+
+
+def test_notebook_in_plain_jupyter(tiny_export, tmp_path):
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copy(tiny_export, tmp_path / "checkpoints" / "transfer_exported.pt")
+    looks, page = run_notebook(tmp_path)
+    assert ".lt-app" in looks.data["text/html"]
+    assert "application/vnd.jupyter.widget-view+json" in page.data
