@@ -1,0 +1,97 @@
+"""The command `src.tag`: wrong usage, catalogs of others, and a run with a real export."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tag_library import run, table
+
+from src import catalog as catalogs
+from src import tag
+
+pytest_plugins = ("tag_fixtures",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere is no folder"),
+        (["library", "--out", "tags.xls"], "let it end in .csv"),
+        (["library", "--write", "copy"], "--to DIR go together"),
+        (["library", "--to", "there"], "--to DIR go together"),
+        (["library", "--write", "copy", "--to", "library"], "other than that of the photos"),
+        (["library", "--write", "sidecar", "--review"], "are steps"),
+        (["library", "--undo", "--write", "sidecar"], "are steps"),
+        (["library", "--undo"], "tags.sqlite is not there"),
+        (["library", "--min-confidence", "1.5"], "not between 0 and 1"),
+        (["library", "--min-confidence", "nan"], "not between 0 and 1"),
+        (["library", "--workers", "0"], "less than 1"),
+        (["library", "--engine", "cluster"], "invalid choice"),
+        ([], "required"),
+    ],
+)
+def test_wrong_usage(library, arguments, message, capsys):
+    try:
+        status = run(*arguments)
+    except SystemExit as exit:
+        status = exit.code
+    assert status == 2
+    assert message in capsys.readouterr().err
+    assert not Path("tags.csv").exists()
+
+
+def test_a_missing_model_is_wrong_usage(library, monkeypatch, capsys):
+    monkeypatch.undo()
+    assert tag.main([str(library), "--model", "missing.pt", "--out", str(library / "tags.csv")]) == 2
+    assert "missing.pt is not there" in capsys.readouterr().err
+
+
+def test_another_catalog_than_ours_is_left_alone(library, capsys):
+    run(library)
+    with sqlite3.connect("tags.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    before = Path("tags.sqlite").read_bytes()
+    assert run(library) == 2
+    assert "tags.sqlite is a catalog of version 99" in capsys.readouterr().err
+    assert Path("tags.sqlite").read_bytes() == before
+    with sqlite3.connect("other.sqlite") as db:
+        db.execute("CREATE TABLE songs (title)")
+    db.close()
+    Path("text.sqlite").write_text("a shopping list, and a long one " * 50)
+    Path("folder.sqlite").mkdir()
+    for name, message in (("other", "is no catalog"), ("text", "is no catalog"), ("folder", "cannot be")):
+        assert run(library, "--out", f"{name}.csv") == 2
+        assert f"{name}.sqlite {message}" in capsys.readouterr().err
+
+
+def test_a_catalog_in_use_is_not_waited_for(library, capsys):
+    run(library)
+    with catalogs.Catalog(Path("tags.sqlite")):
+        assert run(library) == 2
+    assert "tags.sqlite is in use by another run; wait for its end." in capsys.readouterr().err
+    assert run(library) == 0
+
+
+def test_an_empty_folder(tmp_path, fake, capsys):
+    (tmp_path / "none").mkdir()
+    assert run("none", "--review") == 0
+    assert table() == []
+    assert "0 photos" in capsys.readouterr().out
+
+
+def test_the_command_with_a_real_export(library, tiny_export):
+    command = [sys.executable, "-m", "src.tag", library, "--model", tiny_export, "--out", "tags.csv"]
+    environment = os.environ | {"PYTHONPATH": str(Path(tag.__file__).parents[1])}
+    code = "import sys; sys.argv = sys.argv[1:]; from src.tag import main; status = main(sys.argv[1:]); "
+    code += (
+        "heavy = {'pandas', 'sklearn', 'matplotlib', 'timm', 'torchvision', 'pyarrow'} & set(sys.modules); "
+    )
+    code += "assert not heavy, heavy; sys.exit(status)"
+    command = [sys.executable, "-c", code, *map(str, command[2:])]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert [row["landmark"] for row in table()] == ["Taj Mahal", "Eiffel Tower", "Hawa Mahal", ""]

@@ -1,0 +1,157 @@
+"""A whole library reviewed, written and undone."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from tag_library import contents, photo, run, table
+
+pytest_plugins = ("tag_fixtures",)
+
+
+def test_a_person_decides_what_is_written(library, capsys):
+    assert run(library, "--review") == 0
+    page = Path("tags.review.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 4
+    assert page.count("<circle") == 3 and "<script" not in page
+    assert "Taj Mahal, India" in page and "No landmark that is known" in page
+    path = Path("tags.review.csv")
+    rows = list(csv.reader(path.read_text("utf-8-sig").splitlines()))
+    assert [row[0] for row in rows] == ["approve", "yes", "yes", "yes"]
+
+    rows[1][0] = "no"
+    path.write_text("\n".join(";".join(row) for row in rows))  # as a spreadsheet in Europe saves it
+    photo(library / "new.jpg", "red", side=99)
+    assert run(library, "--write", "sidecar") == 0
+    assert {p.name for p in library.rglob("*.xmp")} == {"a.jpg.xmp"}  # in two folders
+    assert len(list(library.rglob("*.xmp"))) == 2
+    assert not (library / "b.png.xmp").exists()
+    assert "1 not reviewed, 1 rejected, 2 written" in capsys.readouterr().out
+
+    run(library, "--review")  # adds what is new and keeps what was decided
+    rows = list(csv.DictReader(path.read_text("utf-8-sig").splitlines()))
+    assert [row["approve"] for row in rows] == ["no", "yes", "yes", "yes"]
+
+    path.write_text(path.read_text("utf-8-sig").replace("no,", "perhaps,"))
+    before = contents(library)
+    for step in (["--write", "sidecar"], ["--review"]):
+        assert run(library, *step) == 2
+        assert "approve is 'perhaps'; write yes or no" in capsys.readouterr().err
+    assert contents(library) == before
+    path.write_text("something else")
+    assert run(library, "--write", "sidecar") == 2
+
+
+def test_many_photos_get_several_pages(library, monkeypatch):
+    monkeypatch.setattr("src.review.PAGE", 3)
+    run(library, "--review")
+    assert "Page 1 of 2" in Path("tags.review.html").read_text()
+    assert Path("tags.review-2.html").read_text().count("<figure>") == 1
+    monkeypatch.setattr("src.review.PAGE", 5)
+    run(library, "--review")
+    assert not Path("tags.review-2.html").exists()
+
+
+def test_sidecars_are_written_once_and_undone_to_the_byte(library, capsys):
+    foreign = library / "a.jpg.xmp"
+    foreign.write_bytes(
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="5"/>'
+        b"</rdf:RDF></x:xmpmeta>"
+    )
+    before = {path: data for path, (data, _) in contents(library).items()}
+    assert run(library, "--write", "sidecar") == 0
+    assert "3 written" in capsys.readouterr().out
+    written = contents(library)
+    assert {path: written[path][0] for path in before if path != foreign} | {
+        foreign: before[foreign]
+    } == before
+    assert b"Taj Mahal" in foreign.read_bytes() and b'xmp:Rating="5"' in foreign.read_bytes()
+    assert run(library, "--write", "sidecar") == 0
+    assert "3 unchanged" in capsys.readouterr().out
+    assert contents(library) == written
+    assert run(library, "--undo") == 0
+    assert {path: data for path, (data, _) in contents(library).items()} == before
+    capsys.readouterr()
+    assert run(library, "--undo") == 0
+    assert "none" in capsys.readouterr().out
+
+
+def test_copies_are_not_tagged_again_and_undone_with_their_folders(library, tmp_path, capsys):
+    pytest.importorskip("exiv2")
+    photo(library / "c.gif", "red", kind="GIF")
+    before = contents(library)
+    to = library / "tagged"
+    (to / "below").mkdir(parents=True)
+    (to / "below" / "a.jpg").write_bytes(b"another's")
+    assert run(library, "--write", "copy", "--to", to) == 1
+    out = capsys.readouterr().out
+    assert "a.jpg is there already; move it away" in out and "c.gif cannot be copied bit by bit" in out
+    assert sorted(path.name for path in to.rglob("*.*")) == ["a.jpg", "a.jpg", "b.png"]
+    run(library)
+    assert len(table()) == 6  # the library and the stranger, but not our copies
+    run(library, "--write", "copy", "--to", to)
+    assert "2 unchanged" in capsys.readouterr().out
+    shutil.copy(library / "b.png", to)
+    assert run(library, "--undo") == 1
+    out = capsys.readouterr().out
+    assert "b.png is no copy that was written here; it stays" in out
+    assert "Tags: 1 failed, 1 undone." in out
+    assert not (to / "a.jpg").exists() and (to / "b.png").exists()
+    shutil.rmtree(to)
+    to.mkdir()
+    assert run(library, "--undo") == 0
+    assert contents(library) == before
+
+
+def test_undo_forgets_nothing_while_a_disk_is_away(library, tmp_path):
+    pytest.importorskip("exiv2")
+    disk = tmp_path / "disk"
+    assert run(library, "--write", "copy", "--to", disk) == 0
+    disk.rename(tmp_path / "unplugged")
+    assert run(library, "--undo") == 1
+    (tmp_path / "unplugged").rename(disk)
+    assert run(library, "--undo") == 0
+    assert list(disk.iterdir()) == []
+
+
+def test_what_cannot_be_written_says_why_and_the_rest_is_written(library, monkeypatch, capsys):
+    (library / "a.jpg.xmp").write_text("not XML")
+    real = os.fsync
+
+    def full(descriptor):
+        if len(list((library / "below").iterdir())) > 2:  # while a sidecar is written there
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        assert run(library, "--write", "sidecar") == 1
+    out = capsys.readouterr().out
+    assert "a.jpg.xmp is not XMP that can be read" in out and "the disk is full" in out
+    assert (library / "a.jpg.xmp").read_text() == "not XML"
+    assert {path.name for path in library.rglob("*.xmp")} == {"a.jpg.xmp", "b.png.xmp"}
+    assert not list(library.rglob("*.tmp"))
+    (library / "a.jpg.xmp").unlink()
+    assert run(library, "--write", "sidecar") == 0
+    assert "1 unchanged, 2 written" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not shutil.which("exiftool"), reason="exiftool is not installed")
+def test_what_was_written_is_read_by_exiftool(library, tmp_path):
+    def keywords(path):
+        answer = subprocess.run(
+            ["exiftool", "-json", "-XMP-dc:Subject", str(path)], capture_output=True, check=True
+        )
+        return json.loads(answer.stdout)[0]["Subject"]
+
+    run(library, "--write", "sidecar")
+    assert keywords(library / "a.jpg.xmp")[:3] == ["Taj Mahal", "Agra", "India"]
+    run(library, "--undo")
+    pytest.importorskip("exiv2")
+    run(library, "--write", "copy", "--to", tmp_path / "copies")
+    assert keywords(tmp_path / "copies" / "b.png")[0] == "Eiffel Tower"
