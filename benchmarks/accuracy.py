@@ -91,7 +91,7 @@ def measure(
     model: nn.Module, recipe: Recipe, root: Path, run: Path, others: Path | None, teach: bool
 ) -> dict:
     """Train, calibrate, export; the figures of the export on validation and on test pictures."""
-    model, history, pictures = run_recipe(model, recipe, root, run, others=others if teach else None)
+    history, pictures = run_recipe(model, recipe, root, run, others=others if teach else None)
     calibration, validated = calibrate(model.cpu(), pictures, others)
     predictor = export(model, pictures, run / "export.pt", calibration)
     test = predict_export(predictor, pictures.test.dataset)
@@ -130,7 +130,7 @@ def seeds(root: Path, others: Path | None, runs: Path, options: argparse.Namespa
     torch.manual_seed(0)
     model = build_transfer(options.backbone, len(list_pictures(root / "train")[2]))
     recipe = shrunk(RECIPES["transfer"], options.epochs, options.size)
-    _, _, pictures = run_recipe(model, recipe, root, runs / "transfer", others=others)
+    _, pictures = run_recipe(model, recipe, root, runs / "transfer", others=others)
     last, rows = list(recipe.phases)[-1], {}
     for number in range(recipe.runs):
         checkpoint = runs / "transfer" / (f"{last}{number}" if number else last) / "last.pt"
@@ -168,8 +168,7 @@ def ablation(root: Path, others: Path | None, runs: Path, options: argparse.Name
     for number, (name, changes) in enumerate(without.items()):
         torch.manual_seed(0)
         model = LandmarkNet(classes, SMALL)
-        run = runs / f"ablation{number}"
-        _, history, _ = run_recipe(model, shrunk(base, None, None, **changes), root, run)
+        history, _ = run_recipe(model, shrunk(base, None, None, **changes), root, runs / f"ablation{number}")
         last = history.tail(5)
         rows[name] = {
             "valid": last.valid_accuracy.mean(), "train": last.train_accuracy.mean(),

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from src.files import replacing
-from src.model import EnsembleNet, LandmarkNet, NetSettings
+from src.model import LandmarkNet, NetSettings
 from src.transfer import build_transfer
 
 
@@ -59,9 +59,7 @@ def build_network(architecture: dict, classes: int, weights: str | Path | None =
     """Build the network that a checkpoint describes; pretrained weights only when asked for."""
     kinds = dict(architecture)
     if kinds.pop("model") == "scratch":
-        members = kinds.pop("members", 1)
-        networks = [LandmarkNet(classes, NetSettings(**kinds)) for _ in range(members)]
-        return EnsembleNet(networks) if members > 1 else networks[0]
+        return LandmarkNet(classes, NetSettings(**kinds))
     return build_transfer(kinds["backbone"], classes, weights=weights, dropout=kinds["dropout"])
 
 

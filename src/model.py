@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -21,7 +20,7 @@ class NetSettings:
             (stochastic depth, arXiv:1603.09382).
     """
 
-    widths: tuple[int, ...] = (48, 96, 192, 224)  # two of these networks are a file of 27 MB
+    widths: tuple[int, ...] = (48, 96, 192, 384)
     depths: tuple[int, ...] = (2, 2, 2, 2)
     dropout: float = 0.2
     drop_path: float = 0.1
@@ -123,39 +122,6 @@ class LandmarkNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.dropout(self.features(x)))
-
-
-class EnsembleNet(nn.Module):
-    """Several trained networks that look at each picture; their logits are averaged.
-
-    Networks that began with other random weights make other mistakes (deep ensembles, arXiv:1612.01474).
-    Their features lie side by side and their linear heads become one, so this is again a network with
-    features and a linear head. The networks give their heads away.
-    """
-
-    def __init__(self, networks: Sequence[LandmarkNet]) -> None:
-        super().__init__()
-        heads = [network.head for network in networks]
-        self.networks = nn.ModuleList(networks)
-        self.head = nn.Linear(sum(head.in_features for head in heads), heads[0].out_features)
-        with torch.no_grad():
-            self.head.weight.copy_(torch.cat([head.weight for head in heads], dim=1) / len(heads))
-            self.head.bias.copy_(torch.stack([head.bias for head in heads]).mean(dim=0))
-        for network in networks:
-            network.head = nn.Identity()
-        self.architecture = networks[0].architecture | {"members": len(networks)}
-
-    def features_and_maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The features and maps of all networks, one behind the other."""
-        seen = [network.features_and_maps(x) for network in self.networks]
-        return torch.cat([features for features, _ in seen], 1), torch.cat([maps for _, maps in seen], 1)
-
-    def features(self, x: Tensor) -> Tensor:
-        """The features of all networks, one behind the other, ``(N, F)``."""
-        return self.features_and_maps(x)[0]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.features(x))
 
 
 class MirroredNet(nn.Module):

@@ -74,16 +74,13 @@ class Recipe:
     """The settings of the phases of a training; the best weights of each begin the next.
 
     ``unfrozen`` says how many blocks of a pretrained backbone train in each phase; None means all.
-    ``runs``: how often the last phase is run, each time with another seed. Their weights are averaged, or,
-    where ``ensemble`` says so, each begins with random weights of its own and all networks answer
-    together (`src.model.EnsembleNet`).
+    ``runs``: how often the last phase is run, each time with another seed; the weights are averaged.
     ``mirrored``: whether the export looks at mirror images too (`src.model.MirroredNet`).
     """
 
     phases: dict[str, TrainSettings]
     unfrozen: dict[str, int | None] = field(default_factory=dict)
     runs: int = 1
-    ensemble: bool = False
     mirrored: bool = False
 
 
@@ -91,8 +88,8 @@ RECIPES = {
     "scratch": Recipe(
         {
             "train": TrainSettings(
-                epochs=110,
-                sizes=(96, 128, 128, 160),  # most of the run at small sizes: it costs with the square
+                epochs=150,
+                sizes=(96, 96, 128, 128, 160),  # most of the run at small sizes: it costs with the square
                 eval_size=160,
                 lr=1.5e-3,
                 warmup_epochs=3.0,
@@ -103,8 +100,6 @@ RECIPES = {
                 valid_fraction=0.08,
             ),
         },
-        runs=2,
-        ensemble=True,
         mirrored=True,
     ),
     "transfer": Recipe(

@@ -25,10 +25,10 @@ from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
 from src import parallel
-from src.checkpoints import CheckpointError, build_network, load_checkpoint, restore, save_checkpoint
+from src.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from src.data import OTHER, Pictures, find_data_set, find_others, load_pictures, progress_bar
 from src.download import DataError
-from src.model import EnsembleNet, LandmarkNet
+from src.model import LandmarkNet
 from src.optimization import (
     LandmarkLoss,
     get_optimizer,
@@ -296,16 +296,14 @@ def run_recipe(
     limit: int | None = None,
     workers: int = 2,
     on_epoch: Callable[[pd.DataFrame], None] | None = None,
-) -> tuple[nn.Module, pd.DataFrame, Pictures]:
+) -> tuple[pd.DataFrame, Pictures]:
     """Train a network through the phases of a recipe, each in ``folder/PHASE``.
 
-    Where the recipe says so, the last phase runs several times: from the same weights, to end with their
-    average in ``folder/soup``, or each from random weights of its own, to end with an ensemble in
-    ``folder/ensemble``.
+    Where the recipe says so, the last phase runs several times from the same weights and ends with their
+    average, in ``folder/soup``.
 
     Returns:
-        The trained network (``model`` itself but for an ensemble), the joined history with columns
-        ``phase`` and ``seed``, and the pictures of the last phase.
+        The joined history with columns ``phase`` and ``seed``, and the pictures of the last phase.
     """
     histories, runs, last = [], [], list(recipe.phases)[-1]
     for phase, settings in recipe.phases.items():
@@ -328,54 +326,35 @@ def run_recipe(
                     limit=limit,
                     workers=workers,
                 )
-            if recipe.ensemble:
-                torch.manual_seed(once.seed)
-                model = build_network(model.architecture, len(pictures.class_names))
-            else:
-                model.load_state_dict(begin)
+            model.load_state_dict(begin)
             if isinstance(model, TransferNet):
                 model.unfreeze(recipe.unfrozen.get(phase))
             runs.append(Path(folder) / (f"{phase}{number}" if number else phase))
             history = fit(model, pictures, once, runs[-1], on_epoch=on_epoch)
             histories.append(history.assign(phase=phase, seed=once.seed))
     if recipe.runs > 1:
-        place = Path(folder) / ("ensemble" if recipe.ensemble else "soup")
         with parallel.one_first():
-            _join_runs(runs[-recipe.runs :], place, recipe.ensemble)
-        if recipe.ensemble:
-            model, _ = restore(place / "best.pt")
-        else:
-            model.load_state_dict(load_checkpoint(place / "best.pt")["weights"])
-    return model, pd.concat(histories, ignore_index=True), pictures
+            soup = average_runs(runs[-recipe.runs :], Path(folder) / "soup")
+        model.load_state_dict(load_checkpoint(soup)["weights"])
+    return pd.concat(histories, ignore_index=True), pictures
 
 
-def _join_runs(runs: Sequence[Path], folder: Path, ensemble: bool) -> None:
-    """Save several runs as one network in ``folder/best.pt``.
-
-    The last weights of each are taken, not the best: which epoch that was is half luck.
-    """
-    states = [load_checkpoint(run / "last.pt") for run in runs]
-    if ensemble:
-        network = EnsembleNet([restore(run / "last.pt")[0] for run in runs])
-        joined = {"architecture": network.architecture, "weights": network.state_dict()}
-    else:
-        joined = {"weights": _average([state["weights"] for state in states])}
-    history = [row for state in states for row in state["history"]]
-    state = {name: value for name, value in states[0].items() if name != "resumable"}
-    save_checkpoint(state | joined | {"history": history}, folder / "best.pt")
-
-
-def _average(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of several state dicts.
+def average_runs(runs: Sequence[Path], folder: Path) -> Path:
+    """Average the last weights of several runs into ``folder/best.pt``; returns its path.
 
     Fine-tunings that begin with the same weights end in one valley of the loss, and their mean is
-    mostly better than any of them (model soups, arXiv:2203.05482).
+    mostly better than any of them (model soups, arXiv:2203.05482). The best weights of each would be
+    worse to average: which epoch that was is half luck.
     """
-    weights = dict(states[0])
+    states = [load_checkpoint(run / "last.pt") for run in runs]
+    weights = dict(states[0]["weights"])
     for name, tensor in weights.items():
         if tensor.is_floating_point():  # not batch norm's counter
-            weights[name] = torch.stack([state[name] for state in states]).mean(dim=0)
-    return weights
+            weights[name] = torch.stack([state["weights"][name] for state in states]).mean(dim=0)
+    history = [row for state in states for row in state["history"]]
+    state = {name: value for name, value in states[0].items() if name != "resumable"}
+    save_checkpoint(state | {"weights": weights, "history": history}, folder / "best.pt")
+    return folder / "best.pt"
 
 
 def _settings_from(arguments: argparse.Namespace, settings: TrainSettings) -> TrainSettings:
@@ -429,7 +408,7 @@ def _train(options: argparse.Namespace) -> int:
             model: nn.Module = LandmarkNet(classes)
         else:
             model = build_transfer(options.backbone, classes, weights=options.weights)
-        _, history, _ = run_recipe(
+        history, _ = run_recipe(
             model,
             recipe,
             root,

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from src.model import EnsembleNet, LandmarkNet, MirroredNet, NetSettings
-from src.recipes import RECIPES
+from src.model import LandmarkNet, MirroredNet, NetSettings
 
 SMALL = NetSettings(widths=(8, 16), depths=(1, 2))
 
@@ -58,8 +57,7 @@ def test_impossible_settings_are_errors(wrong):
 
 
 def test_committed_size_fits_a_cpu():
-    parameters = sum(p.numel() for p in LandmarkNet(50).parameters())
-    assert RECIPES["scratch"].runs * parameters < 7e6  # under 30 MB as float32
+    assert sum(p.numel() for p in LandmarkNet(50).parameters()) < 7e6  # under 30 MB as float32
 
 
 def test_summary_counts_every_parameter():
@@ -83,18 +81,3 @@ def test_a_mirrored_network_answers_alike_for_a_picture_and_its_mirror_image():
         assert torch.allclose(maps.mean((2, 3)), features, atol=1e-5)
         assert torch.allclose(twice.features_and_maps(x.flip(3))[1], maps.flip(3), atol=1e-5)
     assert twice.architecture["mirrored"]
-
-
-def test_an_ensemble_answers_with_the_mean_of_its_networks_logits():
-    torch.manual_seed(0)
-    one, other = LandmarkNet(4, SMALL).eval(), LandmarkNet(4, SMALL).eval()
-    x = torch.rand(2, 3, 64, 48)
-    with torch.inference_mode():
-        mean = (one(x) + other(x)) / 2
-        both = EnsembleNet([one, other]).eval()
-        assert torch.allclose(both(x), mean, atol=1e-5)
-        assert torch.allclose(both.head(both.features(x)), mean, atol=1e-5)
-        features, maps = both.features_and_maps(x)
-        assert features.shape == (2, both.head.in_features)
-        assert torch.allclose(maps.mean((2, 3)), features, atol=1e-5)
-    assert both.architecture["members"] == 2

@@ -248,7 +248,7 @@ def test_phases_of_a_recipe_follow_each_other(data_set, tmp_path):
     recipe = Recipe({"head": phase, "finetune": phase}, {"head": 0, "finetune": None})
     model = build_transfer("resnet18", 3, weights=None)
     start = model.backbone.conv1.weight.clone()
-    _, history, pictures = run_recipe(model, recipe, data_set, tmp_path / "run", workers=0)
+    history, pictures = run_recipe(model, recipe, data_set, tmp_path / "run", workers=0)
     assert list(history.phase) == ["head", "finetune"]
     assert pictures.mean == list(model.mean)
     head, _ = restore(tmp_path / "run" / "head" / "best.pt")
@@ -260,7 +260,7 @@ def test_the_last_phase_runs_several_times_and_its_weights_are_averaged(data_set
     phase = TrainSettings(epochs=1, sizes=(32,), eval_size=32, batch_size=8, lr=1e-2, warmup_epochs=0.0)
     recipe = Recipe({"head": phase, "finetune": phase}, {"head": 0}, runs=2)
     model = build_transfer("resnet18", 3, weights=None)
-    _, history, _ = run_recipe(model, recipe, data_set, tmp_path, workers=0)
+    history, _ = run_recipe(model, recipe, data_set, tmp_path, workers=0)
     assert list(history.phase) == ["head", "finetune", "finetune"]
     assert list(history.seed) == [0, 0, 1]
     one, other, soup = (
@@ -272,25 +272,6 @@ def test_the_last_phase_runs_several_times_and_its_weights_are_averaged(data_set
         if weights.is_floating_point():
             torch.testing.assert_close(weights, (one[name] + other[name]) / 2)
             torch.testing.assert_close(weights, model.state_dict()[name])
-
-
-def test_an_ensemble_is_made_of_networks_from_their_own_random_weights(data_set, tmp_path):
-    phase = TrainSettings(epochs=1, sizes=(32,), eval_size=32, batch_size=8, lr=1e-4, warmup_epochs=0.0)
-    recipe = Recipe({"train": phase}, runs=2, ensemble=True)
-    torch.manual_seed(0)
-    model = LandmarkNet(3, NET)
-    network, history, pictures = run_recipe(model, recipe, data_set, tmp_path, workers=0)
-    assert list(history.seed) == [0, 1]
-    one, other, both = (
-        restore(tmp_path / run)[0] for run in ("train/last.pt", "train1/last.pt", "ensemble/best.pt")
-    )
-    assert (one.stem[0].weight - other.stem[0].weight).abs().max() > 0.1  # far more than a training moves
-    x = pictures.valid.dataset[0][0][None]
-    with torch.inference_mode():
-        torch.testing.assert_close(both(x), (one(x) + other(x)) / 2)
-        torch.testing.assert_close(network.eval()(x), both(x))
-    _, again, _ = run_recipe(model, recipe, data_set, tmp_path, workers=0)
-    assert list(again.train_loss) == list(history.train_loss)  # both runs were found finished
 
 
 @pytest.mark.parametrize(
