@@ -95,7 +95,7 @@ def get_optimizer(
     if name == "adam":
         return optim.Adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay)
     if name == "adamw":
-        return optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=weight_decay)
+        return optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
     raise ValueError(f"There is no optimizer {name!r}; choose one of {', '.join(OPTIMIZERS)}.")
 
 
