@@ -251,7 +251,7 @@ class PictureDataset(Dataset):
     def __getitem__(self, item: int) -> tuple[Tensor, int]:
         epoch, position = divmod(item, len(self))
         with torch.random.fork_rng(devices=[]):
-            # torch.manual_seed would seed accelerators too, and note the call stack for each: 0.3 ms a picture
+            # torch.manual_seed would seed accelerators too and note the call stack for each: 0.3 ms a picture
             torch.default_generator.manual_seed(hash((self.seed, item)) % 2**63)
             return self.transform(self.picture(position), epoch), self.labels[position]
 
