@@ -58,6 +58,11 @@ def slope(x: list[float], y: list[float]) -> float:
     return float(np.polyfit(np.log(x), np.log(y), 1)[0]) if len(x) > 1 else float("nan")
 
 
+def rounded(exponent: float) -> str:
+    """With two digits, and no minus before a zero."""
+    return f"{round(exponent, 2) + 0.0:.2f}"
+
+
 def in_turns(ways: dict, rounds: int) -> dict:
     """Medians of what each way returns, a tuple of numbers, over rounds in which all take turns."""
     taken: dict = {name: [] for name in ways}
@@ -199,7 +204,7 @@ def _panel(
     ticks = [t for d in range(-2, 7) for t in (10.0**d, 3 * 10.0**d) if low <= t <= high]
     axis.set_yticks(ticks, [f"{tick:,g}" for tick in ticks])
     axis.tick_params(labelsize=10.5)
-    axis.set_title(f"{what}\n∝ {one.quantity}$^{{{exponent:.2f}}}$", fontsize=12.5, loc="left")
+    axis.set_title(f"{what}\n∝ {one.quantity}$^{{{rounded(exponent)}}}$", fontsize=12.5, loc="left")
     axis.grid(color="#e3e6ea", linewidth=0.8)
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
@@ -217,7 +222,7 @@ def table(one: Growth, extra: tuple[str, list[float]] | None = None) -> list[str
     ]
     for name, values, exponent in rows:
         cells = (f"{value:,.0f}" if value >= 100 else f"{value:.1f}" for value in values)
-        lines.append(f"| {name} | {' | '.join(cells)} | {exponent:.2f} |")
+        lines.append(f"| {name} | {' | '.join(cells)} | {rounded(exponent)} |")
     return [*lines, ""]
 
 
