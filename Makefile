@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 BACKBONE ?= tf_efficientnet_lite2
 
-.PHONY: app host test lint format notebooks udacity clean
+.PHONY: app host test lint format notebooks udacity bench clean
 
 app: $(VENV)/app.done
 	$(BIN)/voila app.ipynb
@@ -38,6 +38,13 @@ udacity: $(VENV)/app.done
 	$(PYTHON_THERE) -m src.export runs/udacity/scratch/train runs/udacity/original_exported.pt
 	$(PYTHON_THERE) -m src.train --model transfer --backbone $(BACKBONE) --runs runs/udacity
 	$(PYTHON_THERE) -m src.export runs/udacity/transfer/soup runs/udacity/transfer_exported.pt
+
+# speed, growth and many visitors, into benchmarks/RESULTS.md and docs/growth.png: about an hour on two idle cores
+# (throughput 6 minutes, training 20, growth 30, load 3), with the data set where LANDMARK_IMAGES says
+bench: $(VENV)/dev.done
+	for name in throughput training growth load; do \
+		TQDM_DISABLE=1 $(BIN)/python benchmarks/$$name.py || exit 1; \
+	done
 
 $(VENV)/app.done: requirements.txt
 	$(PYTHON) -m venv $(VENV)

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 import torch
+from library_runs import fill, make_photos, run_tagger
 from PIL import Image
 from report import write_section
 from torchvision.transforms.functional import to_tensor
@@ -37,21 +36,8 @@ from src.predictor import Predictor
 from src.runtime import OpenVinoPredictor, fastest
 from src.tag import answer_all
 
-ROOT = Path(__file__).resolve().parents[1]
-EXPORT = ROOT / "checkpoints" / "transfer_exported.pt"
+EXPORT = Path(__file__).resolve().parents[1] / "checkpoints" / "transfer_exported.pt"
 CORES = os.cpu_count() or 1
-
-
-def make_photos(paths: list[Path], folder: Path, size: tuple[int, int]) -> list[Path]:
-    """JPEGs of that size."""
-    folder.mkdir()
-    made = []
-    for number, path in enumerate(paths):
-        made.append(folder / f"{number}.jpg")
-        with Image.open(path) as picture:
-            resized = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
-        resized.save(made[-1], quality=92)
-    return made
 
 
 @torch.inference_mode()
@@ -128,35 +114,12 @@ def parity(predictor: Predictor, fast, paths: list[Path]) -> tuple[float, float]
     return same / len(paths), gap
 
 
-def peak_memory(pid: int) -> int:
-    """The most memory that a process has had, kB; 0 once it has ended."""
-    try:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    except OSError:
-        return 0
-    return int(found[1]) if found else 0
-
-
 def whole_runs(paths: list[Path], folder: Path, counts: list[int]) -> list[tuple[int, float, float]]:
     """Photos, seconds and peak memory in MB of fresh ``python -m src.tag`` processes."""
-    folder.mkdir()
-    rows, there = [], 0
+    rows = []
     for count in counts:
-        for number in range(there, count):  # each its own content, or it would be known already
-            data = paths[number % len(paths)].read_bytes()
-            (folder / f"{number}.jpg").write_bytes(data + number.to_bytes(4, "big"))
-        there = count
-        out = folder.parent / f"{count}.csv"
-        command = [sys.executable, "-m", "src.tag", str(folder), "--out", str(out)]
-        start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        peak = 0
-        while process.poll() is None:
-            peak = max(peak, peak_memory(process.pid))
-            time.sleep(0.02)
-        if process.returncode:
-            raise RuntimeError(f"the tagger ended with {process.returncode}")
-        rows.append((count, time.perf_counter() - start, peak / 1000))
+        fill(folder, paths, count)
+        rows.append((count, *run_tagger(folder, folder.parent / f"{count}.csv")))
         print(rows[-1], flush=True)
     return rows
 

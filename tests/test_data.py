@@ -147,6 +147,15 @@ def test_other_data_never_reads_the_cache(tmp_path):
             assert np.array_equal(again[position], truth)
 
 
+def test_an_item_changes_neither_the_cache_nor_the_random_numbers_of_others(data_set, tmp_path):
+    dataset = load_pictures(data_set, sizes=(32,), workers=0, cache=tmp_path / "cache").train.dataset
+    before, state = dataset.decoded.file.read_bytes(), torch.random.get_rng_state()
+    dataset[0]
+    dataset.picture(0).zero_()
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert dataset.decoded.file.read_bytes() == before
+
+
 def test_large_pictures_are_cached_small_and_upright(tmp_path):
     path = tmp_path / "c" / "turned.jpg"
     path.parent.mkdir()
