@@ -52,7 +52,7 @@ $(VENV)/app.done: requirements.txt
 	$(BIN)/uv pip install --python $(BIN)/python -r requirements.txt
 	touch $@
 
-$(VENV)/dev.done: requirements-dev.txt $(VENV)/app.done
+$(VENV)/dev.done: requirements-dev.txt requirements-cluster.txt $(VENV)/app.done
 	$(BIN)/uv pip install --python $(BIN)/python -r requirements-dev.txt
 	touch $@
 

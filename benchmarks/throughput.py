@@ -32,9 +32,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from src.catalog import Catalog
 from src.data import find_data_set, list_pictures
 from src.library import find_photos, read_whole
+from src.local import answer_all
 from src.predictor import Predictor
 from src.runtime import OpenVinoPredictor, fastest
-from src.tag import answer_all
 
 EXPORT = Path(__file__).resolve().parents[1] / "checkpoints" / "transfer_exported.pt"
 CORES = os.cpu_count() or 1
@@ -51,7 +51,7 @@ def ours(predictor, folder: Path) -> None:
     """As the tagger does it, with a new catalog."""
     with tempfile.TemporaryDirectory() as place, Catalog(Path(place, "tags.sqlite")) as catalog:
         catalog.note(find_photos(folder))
-        answer_all(catalog, predictor, "model", CORES)
+        answer_all(catalog, predictor, "model", CORES, many=False)
 
 
 def decode_alone(paths: list[Path], side: int) -> None:

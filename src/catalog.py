@@ -84,7 +84,7 @@ class Catalog:
             hash = CASE WHEN (size, mtime_ns) = (excluded.size, excluded.mtime_ns) THEN hash END,
             size = excluded.size, mtime_ns = excluded.mtime_ns
         """
-        with self._transaction():
+        with self.transaction():
             self.run = self._one("SELECT coalesce(max(run), 0) + 1 FROM files")
             self._db.executemany(statement, map(self._file, found))
 
@@ -106,6 +106,17 @@ class Catalog:
         """Whether the model answered for this content, under whatever name."""
         where = "hash = :hash AND model = :model"
         return self._one(f"SELECT count(*) FROM answers WHERE {where}", hash=content, model=model) > 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is saved in this context is saved at once, or, where it ends with an error, not at all."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     def save_answer(self, photo: Photo, model: str, known: float, guesses: list[tuple[str, float]]) -> None:
         """Save what a model says of a photo's content; `save_read` says which file has it."""
@@ -136,7 +147,7 @@ class Catalog:
 
     def save_records(self, records: Iterable[tuple[Record, Tags | None, str]]) -> None:
         """Save this run's records in the place of those before: each with its tags and its photo's hash."""
-        with self._transaction():
+        with self.transaction():
             self._db.execute("DELETE FROM records")
             marks = ", ".join("?" * (len(COLUMNS) + 2))
             self._db.executemany(f"INSERT INTO records VALUES ({marks})", map(_record_row, records))
@@ -213,16 +224,6 @@ class Catalog:
             yield Write(os.fsdecode(path), os.fsdecode(target), root, _tags(tags), done is not None)
 
     # ---- SQLite
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        finally:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
 
     def _one(self, statement: str, **values) -> int:
         return self._db.execute(statement, values).fetchone()[0]

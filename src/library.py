@@ -6,7 +6,7 @@ import logging
 import os
 import stat
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from PIL import Image
+from tqdm import tqdm
 
 from src.photo_files import explained, read
 from src.photo_metadata import read_gps, read_time
@@ -43,7 +44,9 @@ class Photo:
     """A photo as it was read, once, from its file."""
 
     hash: str  # BLAKE2 of the whole file
-    picture: Image.Image  # as `src.photos.read_photo` gives it
+    picture: (
+        Image.Image | None
+    )  # as `src.photos.read_photo` gives it; None where it was left on another machine
     thumbnail: bytes  # JPEG
     time: datetime | None  # by the camera's clock
     place: tuple[float, float] | None  # where the camera stood: latitude, longitude in degrees, WGS84
@@ -98,22 +101,32 @@ def ahead(jobs: Iterable[tuple[T, Future]], count: int) -> Iterator[tuple[T, obj
         yield name, future.result()
 
 
-def read_or_error(path: str, short_side: int) -> Photo | str:
+def read_file(path: str) -> bytes:
+    """A whole file of this machine; raises MetadataError."""
+    return read(Path(path))
+
+
+def read_or_error(path: str, short_side: int, read: Callable[[str], bytes] = read_file) -> Photo | str:
     """`read_whole`, or a sentence on what is wrong with the file."""
     try:
-        return read_whole(path, short_side)
+        return read_whole(path, short_side, read)
     except (PhotoError, MetadataError) as error:
         return str(error)
 
 
-def read_whole(path: str, short_side: int) -> Photo:
+def read_whole(path: str, short_side: int, read: Callable[[str], bytes] = read_file) -> Photo:
     """Read a photo, shrunk to that short side in pixels, and what it says of itself.
+
+    Args:
+        path: the file.
+        short_side: pixels.
+        read: gives the whole file, or raises MetadataError.
 
     Raises:
         MetadataError: the file cannot be read.
         PhotoError: it is no photo.
     """
-    data = read(Path(path))
+    data = read(path)
     picture = read_photo(data, path, short_side)
     thumbnail = picture.reduce(-(-max(picture.size) // THUMBNAIL_SIDE))  # rounded up
     file = io.BytesIO()
@@ -123,6 +136,12 @@ def read_whole(path: str, short_side: int) -> Photo:
     except MetadataError:  # the picture could be read, and that is what counts
         time = place = None
     return Photo(hashlib.blake2b(data, digest_size=16).hexdigest(), picture, file.getvalue(), time, place)
+
+
+def progress(steps: Iterable[T] | None, total: int | None) -> tqdm:
+    """A progress bar with photos per second in a terminal; nothing in a log or with ``TQDM_DISABLE``."""
+    # `src.data.progress_bar` would do, but with it comes torchvision, and that takes seconds.
+    return tqdm(steps, total=total, unit="photo", disable=bool(os.environ.get("TQDM_DISABLE")) or None)
 
 
 def printable(text: str) -> str:

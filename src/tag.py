@@ -10,21 +10,19 @@ from __future__ import annotations
 import argparse
 import glob
 import hashlib
-import os
 import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
-from tqdm import tqdm
-
+from src import local
+from src.addresses import Addressed, AddressError, is_address
 from src.answers import Answer, Answering, Guess
 from src.catalog import Catalog, Known
 from src.catalog_file import CatalogError, explain
-from src.library import Photo, ahead, find_photos, printable, read_or_error
+from src.library import find_photos, printable, progress
 from src.photo_files import explained
 from src.records import FORMATS, Record, record_of, write_records
 from src.review import ReviewError, read_table, write_pages, write_table
@@ -55,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with Catalog(_beside(args.out, ".sqlite")) as catalog:
             _sweep(args.out)
             return _undo(args, catalog) if args.undo else _tag(args, catalog)
-    except (UsageError, CatalogError, ReviewError) as error:
+    except (UsageError, AddressError, CatalogError, ReviewError) as error:
         print(error, file=sys.stderr)
         return 2
     except sqlite3.Error as error:
@@ -70,7 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m src.tag", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="photos, also in folders below")
+    parser.add_argument(
+        "folder",
+        type=folder_or_address,
+        metavar="FOLDER",
+        help="photos, also in folders below; for Ray also an address, s3://…",
+    )
     parser.add_argument(
         "--out",
         type=Path,
@@ -94,14 +97,23 @@ def _parser() -> argparse.ArgumentParser:
         "--workers",
         type=count,
         metavar="N",
-        default=min(4, os.cpu_count() or 1),
-        help="threads that read photos",
+        help="threads that read photos (up to 4), or processes on a cluster (all its cores)",
     )
-    parser.add_argument("--engine", choices=("local",), default="local", help="where the work is done")
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="where the work is done: here, or on a Ray cluster",
+    )
     parser.add_argument(
         "--no-outings", action="store_true", help="do not let the photos of a folder help each other"
     )
     return parser
+
+
+def folder_or_address(text: str) -> Path | str:
+    """A folder, or as text an address, of the command line."""
+    return text if is_address(text) else Path(text)
 
 
 def probability(text: str) -> float:
@@ -120,7 +132,11 @@ def count(text: str) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Raise UsageError, before anything is done, for what cannot end well."""
-    if not args.folder.is_dir():
+    if args.engine == "ray":
+        _check_cluster(args)
+    elif isinstance(args.folder, str):
+        raise UsageError("Photos at an address are read with --engine ray; give it, or a folder.")
+    if isinstance(args.folder, Path) and not args.folder.is_dir():
         raise UsageError(f"{args.folder} is no folder; give the folder with the photos.")
     if args.out.suffix.lower() not in FORMATS:
         raise UsageError(f"{args.out} is no table; let it end in {', '.join(FORMATS)}.")
@@ -140,6 +156,15 @@ def _check(args: argparse.Namespace) -> None:
         )
 
 
+def _check_cluster(args: argparse.Namespace) -> None:
+    if not find_spec("ray"):
+        raise UsageError("--engine ray needs Ray: pip install -r requirements-cluster.txt.")
+    if args.out.suffix.lower() != ".parquet":
+        raise UsageError("--engine ray makes a Parquet table; give --out tags.parquet.")
+    if args.write or args.review or args.undo:
+        raise UsageError("--engine ray only looks; give --review, --write or --undo without it, afterwards.")
+
+
 def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     from src.predictor import Predictor  # here, as torch takes a second that --undo and --help need not wait
 
@@ -148,16 +173,27 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     except (FileNotFoundError, ValueError) as error:
         raise UsageError(str(error)) from error
     decided = _decided(args) if args.write or args.review else None  # a table with a mistake stops it here
-    digest = hashlib.blake2b(args.model.read_bytes(), digest_size=4).hexdigest()
+    export = args.model.read_bytes()
+    digest = hashlib.blake2b(export, digest_size=4).hexdigest()
     model = f"{model_name(predictor.info)} {digest}"  # one that was trained again may have the same name
 
     others: Counter = Counter()
-    catalog.note(find_photos(args.folder, without=args.to, others=others))
-    if catalog.count_unanswered(model) >= MANY:
-        from src.runtime import fastest
+    address = args.folder if isinstance(args.folder, str) else None
+    if address:
+        catalog.note(Addressed(address).find(others))
+    else:
+        catalog.note(find_photos(args.folder, without=args.to, others=others))
+    many = catalog.count_unanswered(model) >= MANY
+    if args.engine == "ray":
+        from src import cluster  # here, as a folder of this machine can be tagged without pyarrow
 
-        predictor = fastest(predictor, args.workers)
-    answer_all(catalog, predictor, model, args.workers)
+        try:
+            cluster.answer_all(catalog, export, model, args.workers, many, address)
+        except cluster.ClusterError as error:
+            print(error, file=sys.stderr)
+            return 1
+    else:
+        local.answer_all(catalog, predictor, model, args.workers, many)
     catalog.save_records(make_records(catalog, predictor, model, args.min_confidence, not args.no_outings))
     with explained(args.out, "written"):
         write_records(args.out, catalog.records())
@@ -174,41 +210,6 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     else:
         print("Nothing was written to photos: --review lets you look first, --write writes.")
     return status
-
-
-def answer_all(catalog: Catalog, predictor: Answering, model: str, workers: int) -> None:
-    """Ask the model about every photo that it has not answered for; each answer is safe at once.
-
-    The threads that read photos also ask, each on a core of its own, so that none waits for another.
-    """
-    pool = ThreadPoolExecutor(workers)
-    try:
-        paths = catalog.unanswered(model)
-        reading = ((path, pool.submit(read_or_error, path, predictor.short_side)) for path in paths)
-        photos = _bar(ahead(reading, 2 * workers), catalog.count_unanswered(model))
-        for (path, photo), answers in ahead(_ask(catalog, predictor, model, pool, photos), workers):
-            if answers:
-                guesses = [(guess.landmark.class_name, guess.probability) for guess in answers[0].guesses]
-                catalog.save_answer(photo, model, answers[0].known, guesses)
-            catalog.save_read(path, photo.hash)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _ask(
-    catalog: Catalog,
-    predictor: Answering,
-    model: str,
-    pool: ThreadPoolExecutor,
-    photos: Iterable[tuple[str, Photo | str]],
-) -> Iterator[tuple[tuple[str, Photo], Future]]:
-    """The question for each photo that could be read; none for what was moved, or is there twice."""
-    for path, photo in photos:
-        if isinstance(photo, str):
-            catalog.save_read(path, None, photo)
-        else:
-            wanted = [] if catalog.has_answer(photo.hash, model) else [photo.picture]
-            yield (path, photo), pool.submit(predictor.predict, wanted)
 
 
 def make_records(
@@ -274,7 +275,7 @@ def _undo(args: argparse.Namespace, catalog: Catalog) -> int:
 def _report(steps: Iterable[Step], total: int | None) -> int:
     """Take the steps, say what became of them and return the exit status."""
     counts, failures = Counter(), []
-    for step in _bar(steps, total):
+    for step in progress(steps, total):
         counts[step.what] += 1
         if step.error:
             failures.append((step.photo, step.error))
@@ -307,12 +308,6 @@ def _list(heading: str, lines: Sequence[tuple[str, str]]) -> None:
         print(f"  {printable(name)}: {what}")
     if len(lines) > LINES:
         print(f"  and {len(lines) - LINES:,} more")
-
-
-def _bar(steps: Iterable, total: int | None) -> tqdm:
-    """A progress bar with photos per second in a terminal; nothing in a log or with ``TQDM_DISABLE``."""
-    # `src.data.progress_bar` would do, but with it comes torchvision, and that takes seconds.
-    return tqdm(steps, total=total, unit="photo", disable=bool(os.environ.get("TQDM_DISABLE")) or None)
 
 
 def _sweep(out: Path) -> None:

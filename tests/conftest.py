@@ -15,7 +15,14 @@ pytest.register_assert_rewrite("download_server")  # what differs is shown, as i
 
 
 # These take longest: begun first, they leave no worker alone at the end.
-LONGEST = ("test_notebooks.py", "test_parallel.py", "test_train.py", "test_browser.py", "test_tag_kills.py")
+LONGEST = (
+    "test_notebooks.py",
+    "test_parallel.py",
+    "test_cluster.py",
+    "test_train.py",
+    "test_browser.py",
+    "test_tag_kills.py",
+)
 
 
 def pytest_collection_modifyitems(items):
