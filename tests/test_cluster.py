@@ -96,6 +96,7 @@ def assert_same(ours, theirs):
         assert our == their
 
 
+@pytest.mark.cluster
 def test_the_rows_are_those_of_one_machine_though_a_worker_is_killed(
     on_two_machines, place, tiny_export, monkeypatch, capsys
 ):
@@ -118,6 +119,7 @@ def test_the_rows_are_those_of_one_machine_though_a_worker_is_killed(
     assert helped["landmark"] == "Taj Mahal" and helped["landmark_alone"] == ""
 
 
+@pytest.mark.cluster
 def test_an_address_and_a_cluster_of_this_machine(place, tiny_export, monkeypatch, capfd):
     pytest.importorskip("ray")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)

@@ -68,6 +68,7 @@ def of_rank(rank, launcher):
     return None
 
 
+@pytest.mark.cluster
 def test_two_processes_do_what_one_does_and_survive_a_kill(place):
     together = finish(place, "together", start(place, "together", *TOGETHER))
     assert len(together["history"]) == 4
