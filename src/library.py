@@ -44,9 +44,7 @@ class Photo:
     """A photo as it was read, once, from its file."""
 
     hash: str  # BLAKE2 of the whole file
-    picture: (
-        Image.Image | None
-    )  # as `src.photos.read_photo` gives it; None where it was left on another machine
+    picture: Image.Image | None  # as `src.photos.read_photo` gives it; None if left on another machine
     thumbnail: bytes  # JPEG
     time: datetime | None  # by the camera's clock
     place: tuple[float, float] | None  # where the camera stood: latitude, longitude in degrees, WGS84
