@@ -2,7 +2,9 @@
 
 Answers belong to the content of a file and to a model, so a photo that was moved, renamed or copied is not
 asked about again. Each change is one transaction: a kill at any moment leaves the catalog as it was before
-or after it. The open catalog is locked; the lock is the kernel's, so a killed process does not keep it.
+or after it. A power cut may take the last answers too, which are asked for again, but nothing of what is
+known of written files. The open catalog is locked; the lock is the kernel's, so a killed process does not
+keep it.
 """
 
 from __future__ import annotations
@@ -206,7 +208,7 @@ class Catalog:
         now = _now()
         row = (*map(os.fsencode, (write.photo, write.target)), write.root and os.fsencode(write.root))
         row += (json.dumps(asdict(write.tags)), now, now if write.done else None)
-        self._db.execute(
+        self._execute_on_disk(
             "INSERT INTO writes VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET tags = excluded.tags, done = excluded.done",
             row,
@@ -215,7 +217,7 @@ class Catalog:
     def forget_write(self, write: Write) -> None:
         """Forget what was undone."""
         row = (os.fsencode(write.photo), os.fsencode(write.target))
-        self._db.execute("DELETE FROM writes WHERE path = ? AND target = ?", row)
+        self._execute_on_disk("DELETE FROM writes WHERE path = ? AND target = ?", row)
 
     def _writes(self, where: str, values: tuple) -> Iterator[Write]:
         rows = self._db.execute(f"SELECT path, target, root, tags, done FROM writes WHERE {where}", values)
@@ -224,6 +226,14 @@ class Catalog:
             yield Write(os.fsdecode(path), os.fsdecode(target), root, _tags(tags), done is not None)
 
     # ---- SQLite
+
+    def _execute_on_disk(self, statement: str, values: tuple) -> None:
+        """Change what no power cut may take: it is on the disk before the file that it speaks of changes."""
+        self._db.execute("PRAGMA synchronous = FULL")
+        try:
+            self._db.execute(statement, values)
+        finally:
+            self._db.execute("PRAGMA synchronous = NORMAL")
 
     def _one(self, statement: str, **values) -> int:
         return self._db.execute(statement, values).fetchone()[0]

@@ -12,7 +12,7 @@ from src.library import Photo, ahead, progress, read_or_error
 
 
 def answer_all(catalog: Catalog, predictor: Answering, model: str, workers: int | None, many: bool) -> None:
-    """Ask the model about every photo that it has not answered for; each answer is safe at once.
+    """Ask the model about every photo that it has not answered for; each answer is safe from a kill at once.
 
     The threads that read photos also ask, each on a core of its own, so that none waits for another.
 
@@ -34,10 +34,11 @@ def answer_all(catalog: Catalog, predictor: Answering, model: str, workers: int 
         reading = ((path, pool.submit(read_or_error, path, predictor.short_side)) for path in paths)
         photos = progress(ahead(reading, 2 * workers), catalog.count_unanswered(model))
         for (path, photo), answers in ahead(_ask(catalog, predictor, model, pool, photos), workers):
-            if answers:
-                guesses = [(guess.landmark.class_name, guess.probability) for guess in answers[0].guesses]
-                catalog.save_answer(photo, model, answers[0].known, guesses)
-            catalog.save_read(path, photo.hash)
+            with catalog.transaction():
+                if answers:
+                    guesses = [(guess.landmark.class_name, guess.probability) for guess in answers[0].guesses]
+                    catalog.save_answer(photo, model, answers[0].known, guesses)
+                catalog.save_read(path, photo.hash)
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -10,11 +10,13 @@ import logging
 import threading
 import warnings
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 
 import numpy as np
 import torch
 from PIL import Image
+from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from src.answers import Answer, Answering
@@ -71,7 +73,7 @@ class OpenVinoPredictor(Answering):
     def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
         """Calibrated probabilities ``(classes,)`` and ``known`` of one upright picture."""
         probabilities, known = self.infer(
-            self._preprocess(_shrunk(picture.convert("RGB"), self.info["size"])).numpy()
+            self._preprocess(square(picture.convert("RGB"), self.info["size"])).numpy()
         )
         return probabilities[0], float(known[0])
 
@@ -98,16 +100,39 @@ class _Core(nn.Module):
         return probabilities, shown * probabilities.max(dim=1).values
 
 
-def _shrunk(picture: Image.Image, size: int) -> Tensor:
-    """The picture as the export's preprocessing would resize it, float in [0, 1], (1, 3, H, W).
+def square(picture: Image.Image, size: int) -> Tensor:
+    """What the export's preprocessing cuts out of the resized RGB picture: (1, 3, size, size) in [0, 1].
 
-    Pillow's triangle filter is torch's antialiased one, and quicker; in float, as rounding to uint8
-    moves some probabilities by 0.05.
+    By the same antialiased triangle filter, for the pixels of the square alone: as two products with sparse
+    matrices, in half of the time. In float, as rounding to uint8 moves some probabilities by 0.05.
     """
-    scale = size / min(picture.size)
-    sides = tuple(max(size, int(side * scale + 0.5)) for side in picture.size)
-    bands = (band.convert("F").resize(sides, Image.Resampling.BILINEAR) for band in picture.split())
-    return torch.from_numpy(np.stack([np.asarray(band) for band in bands]))[None] / 255
+    pixels = np.asarray(picture)
+    height, width, bands = pixels.shape
+    scale = size / min(height, width)
+    rows, down = _triangle(height, max(size, int(height * scale + 0.5)), size)
+    columns, across = _triangle(width, max(size, int(width * scale + 0.5)), size)
+    seen = down @ pixels[rows, columns].reshape(down.shape[1], -1).astype(np.float32)
+    seen = across @ seen.reshape(size, -1, bands).transpose(1, 2, 0).reshape(across.shape[1], -1)
+    seen = seen.reshape(size, bands, size).transpose(1, 2, 0)
+    return torch.from_numpy(np.ascontiguousarray(seen))[None] / 255
+
+
+@lru_cache(maxsize=1000)  # a library has photos of few sizes
+def _triangle(source: int, target: int, size: int) -> tuple[slice, csr_array]:
+    """Weights of the middle `size` of `target` pixels, and which of the `source` pixels they belong to."""
+    scale = source / target
+    half = max(scale, 1.0)  # of the triangle's base, pixels
+    centres = ((target - size) // 2 + np.arange(size) + 0.5) * scale
+    near = np.floor(centres - half)[:, None] + np.arange(int(2 * half) + 3)
+    weights = np.clip(1 - np.abs(near + 0.5 - centres[:, None]) / half, 0, None)
+    weights[(near < 0) | (near >= source)] = 0
+    weights /= weights.sum(axis=1, keepdims=True)
+    near = near.clip(0, source - 1).astype(np.int32)
+    first, ends = int(near.min()), np.arange(size + 1) * near.shape[1]
+    shape = size, int(near.max()) + 1 - first
+    matrix = csr_array((weights.ravel().astype(np.float32), near.ravel() - first, ends), shape)
+    matrix.eliminate_zeros()
+    return slice(first, first + shape[1]), matrix
 
 
 def _made_up_pictures() -> list[Image.Image]:

@@ -4,12 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from conftest import quarters
 from PIL import Image
 from tag_library import photo, table
 
 from src import runtime, tag
 from src.predictor import Predictor
+from src.transforms import Preprocess
 
 pytest.importorskip("openvino")
 
@@ -40,6 +42,13 @@ def test_answers_are_those_of_the_export(predictor, fast):
             [g.probability for g in exact.guesses], abs=1e-4
         )
         assert ours.known == pytest.approx(exact.known, abs=1e-4)
+
+
+@pytest.mark.parametrize("sides", [(1000, 750), (750, 1001), (32, 400), (50, 37), (224, 224), (225, 224)])
+def test_the_network_sees_the_pixels_that_the_export_would_show_it(sides):
+    pixels = np.random.default_rng(sides).integers(0, 256, (*sides, 3), dtype=np.uint8)
+    exact = Preprocess(224, (0, 0, 0), (1, 1, 1))(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+    assert torch.allclose(runtime.square(Image.fromarray(pixels), 224), exact, atol=1e-4)
 
 
 def test_many_threads_ask_at_once(fast):
