@@ -14,16 +14,16 @@ from src.library import Photo, ahead, progress, read_or_error
 def answer_all(catalog: Catalog, predictor: Answering, model: str, workers: int | None, many: bool) -> None:
     """Ask the model about every photo that it has not answered for; each answer is safe from a kill at once.
 
-    The threads that read photos also ask, each on a core of its own, so that none waits for another.
+    The threads that read photos also ask, so that no core waits while there is either to do.
 
     Args:
         catalog: knows the photos, and gets the answers.
         predictor: the model.
         model: its name in the catalog.
-        workers: how many threads; as many as there are cores, up to 4, if None.
+        workers: how many threads; if None, one more than there are cores, as some always wait, up to 5.
         many: whether it pays to build the faster network.
     """
-    workers = workers or min(4, os.cpu_count() or 1)
+    workers = workers or min(4, os.cpu_count() or 1) + 1
     if many:
         from src.runtime import fastest  # here, as it brings torch
 

@@ -63,6 +63,8 @@ class OpenVinoPredictor(Answering):
         settings = {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
         # where the CPU multiplies bfloat16 it would take that, and answer otherwise by up to 0.01
         settings["INFERENCE_PRECISION_HINT"] = "f32"
+        # its threads, bound to a core each, would wait there for a photo to be read while other cores idle
+        settings["ENABLE_CPU_PINNING"] = False
         self._compiled = openvino.Core().compile_model(model, "CPU", settings)
         self._own = threading.local()
 
@@ -72,9 +74,7 @@ class OpenVinoPredictor(Answering):
     @torch.inference_mode()
     def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
         """Calibrated probabilities ``(classes,)`` and ``known`` of one upright picture."""
-        probabilities, known = self.infer(
-            self._preprocess(square(picture.convert("RGB"), self.info["size"])).numpy()
-        )
+        probabilities, known = self.infer(self._preprocess(square(picture, self.info["size"])).numpy())
         return probabilities[0], float(known[0])
 
     def infer(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -101,12 +101,12 @@ class _Core(nn.Module):
 
 
 def square(picture: Image.Image, size: int) -> Tensor:
-    """What the export's preprocessing cuts out of the resized RGB picture: (1, 3, size, size) in [0, 1].
+    """What the export's preprocessing cuts out of the resized picture: (1, 3, size, size) in [0, 1].
 
     By the same antialiased triangle filter, for the pixels of the square alone: as two products with sparse
     matrices, in half of the time. In float, as rounding to uint8 moves some probabilities by 0.05.
     """
-    pixels = np.asarray(picture)
+    pixels = np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
     height, width, bands = pixels.shape
     scale = size / min(height, width)
     rows, down = _triangle(height, max(size, int(height * scale + 0.5)), size)

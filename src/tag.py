@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         "--workers",
         type=count,
         metavar="N",
-        help="threads that read photos (up to 4), or processes on a cluster (all its cores)",
+        help="threads (one more than cores, up to 5), or processes on a cluster (all its cores)",
     )
     parser.add_argument(
         "--engine",
