@@ -333,6 +333,15 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "landmark-tagger"
 
 
+def _step_aside(_worker: int) -> None:
+    """Leave the cores to the network, whose threads all wait for the one that a loading process pushes aside.
+
+    Without this, training on two cores is a tenth slower.
+    """
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(19)
+
+
 def load_pictures(
     root: str | Path,
     *,
@@ -403,6 +412,7 @@ def load_pictures(
             sampler=sampler,
             num_workers=workers,
             persistent_workers=workers > 0,
+            worker_init_fn=None if torch.cuda.is_available() else _step_aside,
             pin_memory=torch.cuda.is_available(),
             # else starting workers draws from the global generator, and a resumed run would differ
             generator=torch.Generator(),

@@ -1,5 +1,7 @@
 """Finding, splitting, caching, transforming and serving pictures."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -21,6 +23,10 @@ from src.data import (
 from src.transforms import EvalTransform, TrainTransform
 
 HALF = [0.5] * 3
+
+
+def _niceness(_picture, _epoch):
+    return torch.tensor(os.nice(0))
 
 
 def test_argument_comes_before_environment(data_set, tmp_path, monkeypatch):
@@ -111,6 +117,14 @@ def test_batches_do_not_depend_on_workers_or_on_what_ran_before(data_set, tmp_pa
     torch.rand(17)
     for a, b in zip(alone, first_batches(2), strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.skipif(not hasattr(os, "nice") or torch.cuda.is_available(), reason="not of this machine")
+def test_loading_processes_leave_the_cores_to_the_network(data_set, tmp_path):
+    pictures = load_pictures(data_set, sizes=(32,), workers=1, cache=tmp_path / "cache")
+    pictures.train.dataset.transform = _niceness
+    niceness, _ = next(iter(pictures.train))
+    assert niceness.unique().tolist() == [19]
 
 
 def test_limit_takes_every_class(data_set, tmp_path):
