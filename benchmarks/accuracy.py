@@ -8,6 +8,7 @@ needs in ``runs/benchmarks``, goes on where it was stopped, prints a table and p
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 import tempfile
 from dataclasses import replace
@@ -102,7 +103,11 @@ def measure(
 
 
 def baselines(root: Path, others: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
-    """The usual published network and a frozen pretrained one with a linear layer, beside our exports."""
+    """The usual published network and a frozen pretrained one with a linear layer, beside our exports.
+
+    Trained on the same photos, calibrated and exported as ours; "valid" and "accuracy" are of all photos,
+    answered or not.
+    """
     classes, rows = len(list_pictures(root / "train")[2]), {}
     size, epochs = options.size or 224, options.epochs or 50
     torch.manual_seed(0)
@@ -152,7 +157,12 @@ def _accuracy(network: nn.Module, pictures: Pictures) -> dict:
 
 
 def ablation(root: Path, others: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
-    """The scratch recipe's first phase, made small, without each ingredient in turn; on validation photos."""
+    """The scratch recipe's first phase, made small, without each ingredient in turn; on validation photos.
+
+    Means over the last five epochs. With the few epochs of a trial the network does not even know its
+    training photos yet, so whatever makes these harder costs more than it brings; what TrivialAugment and
+    mixing are worth in the recipe's 150 epochs, such a table cannot say.
+    """
     classes, rows = len(list_pictures(root / "train")[2]), {}
     without = {
         "everything": {},
@@ -178,7 +188,10 @@ def ablation(root: Path, others: Path | None, runs: Path, options: argparse.Name
 
 
 def left_out(root: Path, others: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
-    """A network that never saw ten of the landmarks: how many of their photos does it answer all the same?"""
+    """A network that never saw ten of the landmarks: how many of their photos does it answer all the same?
+
+    Photos of other landmarks are the hard case: they look like what is known far more than everyday ones.
+    """
     names = list_pictures(root / "train")[2]
     out = set(np.random.default_rng(0).permutation(names)[: max(1, len(names) // 5)])
     part = runs / "left_out_data"
@@ -224,7 +237,8 @@ def main() -> None:
     options = parser.parse_args()
     root = find_data_set(options.data)
     table = kinds[options.kind](root, find_others(options.others, root), options.runs, options)
-    write_section(options.kind.replace("_", " ").capitalize(), kinds[options.kind].__doc__, markdown(table))
+    about = inspect.cleandoc(kinds[options.kind].__doc__)
+    write_section(options.kind.replace("_", " ").capitalize(), about, markdown(table))
 
 
 if __name__ == "__main__":

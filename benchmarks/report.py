@@ -16,7 +16,8 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 def write_section(name: str, about: str, table: str) -> None:
     """Print a result and put it, with its command and machine, in place of the section of the same name."""
     script = Path(sys.argv[0])
-    command = " ".join(["python", f"{script.parent.name}/{script.name}", *sys.argv[1:]])
+    threads = [f"OMP_NUM_THREADS={count}" for count in [os.environ.get("OMP_NUM_THREADS")] if count]
+    command = " ".join([*threads, "python", f"{script.parent.name}/{script.name}", *sys.argv[1:]])
     machine = f"{os.cpu_count()} cores of {_processor()}, torch {torch.__version__}"
     section = f"## {name}\n\n{about.strip()}\n\n{table.strip()}\n\n`{command}`, on {machine}.\n"
     print(section)

@@ -51,7 +51,6 @@ class OpenVinoPredictor(Answering):
         from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
         super().__init__(predictor.info)
-        self._preprocess = predictor.model.preprocess
         example = torch.zeros(1, 3, predictor.info["size"], predictor.info["size"])
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*torch.jit.*", category=FutureWarning)
@@ -71,14 +70,13 @@ class OpenVinoPredictor(Answering):
     def predict(self, pictures: Sequence[Image.Image]) -> list[Answer]:
         return [self._answer(*self.scores(picture)) for picture in pictures]
 
-    @torch.inference_mode()
     def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
         """Calibrated probabilities ``(classes,)`` and ``known`` of one upright picture."""
-        probabilities, known = self.infer(self._preprocess(square(picture, self.info["size"])).numpy())
+        probabilities, known = self.infer(square(picture, self.info["size"]))
         return probabilities[0], float(known[0])
 
     def infer(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """``(probabilities (1, classes), known (1,))`` of a preprocessed picture (1, 3, size, size)."""
+        """``(probabilities (1, classes), known (1,))`` of what `square` gives."""
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
         answered = self._own.request.infer([x])
@@ -87,21 +85,22 @@ class OpenVinoPredictor(Answering):
 
 
 class _Core(nn.Module):
-    """An export from the preprocessed picture on."""
+    """An export from the resized and cut picture on, in [0, 255]."""
 
     def __init__(self, export: torch.jit.ScriptModule) -> None:
         super().__init__()
-        self.network, self.gate, self.temperature = export.network, export.gate, export.temperature
+        self.mean, self.std, self.network = export.preprocess.mean, export.preprocess.std, export.network
+        self.gate, self.temperature = export.gate, export.temperature
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        logits, features, _ = self.network(x)
+        logits, features, _ = self.network((x / 255 - self.mean) / self.std)
         probabilities = torch.softmax(logits / self.temperature, dim=1)
         shown = torch.sigmoid(self.gate(features))[:, 0]
         return probabilities, shown * probabilities.max(dim=1).values
 
 
-def square(picture: Image.Image, size: int) -> Tensor:
-    """What the export's preprocessing cuts out of the resized picture: (1, 3, size, size) in [0, 1].
+def square(picture: Image.Image, size: int) -> np.ndarray:
+    """What the export's preprocessing cuts out of the resized picture: (1, 3, size, size) in [0, 255].
 
     By the same antialiased triangle filter, for the pixels of the square alone: as two products with sparse
     matrices, in half of the time. In float, as rounding to uint8 moves some probabilities by 0.05.
@@ -114,7 +113,7 @@ def square(picture: Image.Image, size: int) -> Tensor:
     seen = down @ pixels[rows, columns].reshape(down.shape[1], -1).astype(np.float32)
     seen = across @ seen.reshape(size, -1, bands).transpose(1, 2, 0).reshape(across.shape[1], -1)
     seen = seen.reshape(size, bands, size).transpose(1, 2, 0)
-    return torch.from_numpy(np.ascontiguousarray(seen))[None] / 255
+    return np.ascontiguousarray(seen)[None]
 
 
 @lru_cache(maxsize=1000)  # a library has photos of few sizes
