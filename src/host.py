@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from jupyter_server.base.handlers import JupyterHandler
@@ -28,6 +29,7 @@ from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 from src.shared import ADDRESS
 
 ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 60  # seconds that a page which failed may keep a place
 PROTOCOL = "v1.kernel.websocket.jupyter.org"
 FULL = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
@@ -44,15 +46,23 @@ class Kernels(AsyncMappingKernelManager):
     def __init__(self, **kwargs) -> None:
         super().__init__(**kwargs)
         self._starting = 0
-        self.promised = 0
+        self._promised: list[float] = []  # until when each is waited for
 
     @property
     def count(self) -> int:
-        return len(list(self.list_kernel_ids())) + self._starting + self.promised
+        self._promised = [end for end in self._promised if end > time.monotonic()]
+        return len(list(self.list_kernel_ids())) + self._starting + len(self._promised)
+
+    def promise(self) -> None:
+        """A page was admitted, and a kernel will start for it: its own, or the next one to stand by.
+
+        That may be long after the page was sent, as Voila waits before it lets another one stand by.
+        """
+        self._promised.append(time.monotonic() + PATIENCE)
 
     async def start_kernel(self, **kwargs) -> str:
-        """See Voila; each admitted page starts one kernel, its own or the next one to stand by."""
-        self.promised = max(0, self.promised - 1)
+        """See Voila."""
+        del self._promised[:1]
         self._starting += 1
         try:
             return await super().start_kernel(**kwargs)
@@ -63,8 +73,6 @@ class Kernels(AsyncMappingKernelManager):
 class Page(TornadoVoilaHandler):
     """The app, or a polite page where all places are taken."""
 
-    opening = 0
-
     async def get(self, path: str | None = None) -> None:
         kernels, host = self.kernel_manager, self.settings["voila"]
         standing_by = host.voila_configuration.preheat_kernel * host.voila_configuration.default_pool_size
@@ -73,13 +81,9 @@ class Page(TornadoVoilaHandler):
             self.set_header("Retry-After", "30")
             self.finish(FULL)
             return
-        kernels.promised += not path
-        Page.opening += 1
-        try:
-            await super().get(path)
-        finally:
-            Page.opening -= 1
-            kernels.promised = min(kernels.promised, Page.opening)  # a page that failed keeps no place
+        if not path:
+            kernels.promise()
+        await super().get(path)
 
 
 class Channel(VoilaKernelWebsocketHandler):

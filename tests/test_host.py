@@ -32,6 +32,7 @@ from src.shared import INFO, SharedPredictor, serve
 ROOT = Path(__file__).resolve().parent.parent
 RED = encode(Image.new("RGB", (320, 240), (220, 20, 20)))
 VISITORS = 2
+KERNEL = re.compile(r'"kernelId": ?"([0-9a-f-]{36})"')
 pytestmark = pytest.mark.browser
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
 
@@ -170,7 +171,7 @@ def kernel(host):
     """The id of a kernel that a page was opened with, and the page; closed afterwards as a browser does."""
     status, _, page = fetch(host)
     assert status == 200
-    kernel_id = re.search(r'"kernelId": ?"([0-9a-f-]{36})"', page)[1]
+    kernel_id = KERNEL.search(page)[1]
     yield kernel_id
     leave(host, kernel_id)
 
@@ -208,10 +209,19 @@ def test_visitors_share_one_network_and_the_next_is_asked_to_wait(host, chromium
         visit.page.close()
 
 
+def test_no_page_slips_in_before_the_next_kernel_stands_by(host):
+    wait_until(lambda: visited(host))
+    answers = [fetch(host) for _ in range(VISITORS + 2)]
+    for status, _, page in answers:
+        if status == 200:
+            leave(host, KERNEL.search(page)[1])
+    assert [status for status, _, _ in answers] == [200] * VISITORS + [503] * 2
+
+
 def visited(host):
     status, _, page = fetch(host)
     if status == 200:
-        leave(host, re.search(r'"kernelId": ?"([0-9a-f-]{36})"', page)[1])
+        leave(host, KERNEL.search(page)[1])
     return status == 200
 
 
