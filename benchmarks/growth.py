@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -30,10 +31,10 @@ from src.data import find_data_set, list_pictures
 from src.library import read_whole
 from src.predictor import Predictor
 from src.runtime import fastest
+from src.tag import MANY
 
 EXPORT = ROOT / "checkpoints" / "transfer_exported.pt"
 FIGURE = ROOT / "docs" / "growth.png"
-LIBRARY = 100  # photos: from so many on the tagger takes the faster network
 KINDS = 10  # different photos of each size; the others are their copies
 BLUE, ORANGE, GREY = "#1f5fa8", "#c2571a", "#5f6670"
 
@@ -73,6 +74,16 @@ def in_turns(ways: dict, rounds: int) -> dict:
     return {name: tuple(median(column) for column in zip(*rows, strict=True)) for name, rows in taken.items()}
 
 
+def median_ms(function: Callable, items: Iterable) -> float:
+    """Milliseconds that the function takes for one of the items."""
+    taken = []
+    for item in items:
+        start = time.perf_counter()
+        function(item)
+        taken.append(1000 * (time.perf_counter() - start))
+    return median(taken)
+
+
 def growth(quantity: str, unit: str, measured: dict) -> Growth:
     """A `Growth` from what `in_turns` found by value."""
     times, megabytes = zip(*measured.values(), strict=True)
@@ -108,16 +119,14 @@ def over_megapixels(test: list[Path], place: Path, options: argparse.Namespace) 
         width = round((megapixels * 1e6 * 4 / 3) ** 0.5)
         folder = place / f"size{megapixels}"
         paths = make_photos(test[:: len(test) // KINDS][:KINDS], folder, (width, width * 3 // 4))
-        fill(place / f"library{megapixels}", paths, min(LIBRARY, options.shared))
+        fill(place / f"library{megapixels}", paths, min(MANY, options.shared))
 
         def measure(number: int) -> tuple[float, float]:
-            taken = []
-            for path in paths:
-                start = time.perf_counter()
-                fast.predict([read_whole(str(path), fast.short_side).picture])
-                taken.append(1000 * (time.perf_counter() - start))
+            taken = median_ms(
+                lambda path: fast.predict([read_whole(str(path), fast.short_side).picture]), paths
+            )
             out = place / f"size{megapixels}-{number}.csv"
-            return median(taken), run_tagger(place / f"library{megapixels}", out, "--workers", "1")[1]
+            return taken, run_tagger(place / f"library{megapixels}", out, "--workers", "1")[1]
 
         return measure
 
@@ -143,7 +152,7 @@ def with_classes(classes: int, path: Path) -> Predictor:
 
 def over_classes(test: list[Path], place: Path, options: argparse.Namespace) -> tuple[Growth, list[float]]:
     """One picture through networks of more and more classes, and the megabytes of their files."""
-    fill(place / "few", test, min(LIBRARY, options.shared))
+    fill(place / "few", test, min(MANY, options.shared))
     pictures = [read_whole(str(path), 10_000).picture for path in test[:: len(test) // KINDS][:KINDS]]
     files = {classes: place / f"{classes}.pt" for classes in options.classes}
 
@@ -152,13 +161,9 @@ def over_classes(test: list[Path], place: Path, options: argparse.Namespace) -> 
         fast.predict(pictures[:1])
 
         def measure(number: int) -> tuple[float, float]:
-            taken = []
-            for picture in pictures:
-                start = time.perf_counter()
-                fast.predict([picture])
-                taken.append(1000 * (time.perf_counter() - start))
+            taken = median_ms(lambda picture: fast.predict([picture]), pictures)
             out = place / f"c{classes}-{number}.csv"
-            return median(taken), run_tagger(place / "few", out, "--model", str(files[classes]))[1]
+            return taken, run_tagger(place / "few", out, "--model", str(files[classes]))[1]
 
         return measure
 

@@ -76,12 +76,12 @@ class Page(TornadoVoilaHandler):
     async def get(self, path: str | None = None) -> None:
         kernels, host = self.kernel_manager, self.settings["voila"]
         standing_by = host.voila_configuration.preheat_kernel * host.voila_configuration.default_pool_size
-        if not path and kernels.count >= host.visitors + standing_by:
-            self.set_status(503)
-            self.set_header("Retry-After", "30")
-            self.finish(FULL)
-            return
         if not path:
+            if kernels.count >= host.visitors + standing_by:
+                self.set_status(503)
+                self.set_header("Retry-After", "30")
+                self.finish(FULL)
+                return
             kernels.promise()
         await super().get(path)
 
