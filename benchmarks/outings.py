@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src import outings
 from src.answers import Answer
-from src.data import find_data_set, find_others, list_pictures, read_picture, split_others, stratified_split
+from src.data import find_data_set, find_others, list_pictures, split_others, stratified_split
+from src.dataset import read_picture
 from src.evaluate import PHOTO_SIDE
 from src.outings import Moment, revise
 from src.predictor import Predictor

@@ -28,9 +28,11 @@ from sklearn import metrics
 from torch import Tensor, nn
 
 from src.calibration import expected_calibration_error, wilson_interval
-from src.data import find_data_set, find_photos, list_pictures, progress_bar, read_picture
+from src.data import find_data_set, find_photos, list_pictures
+from src.dataset import read_picture
 from src.download import DataError
 from src.landmarks import describe
+from src.parallel import progress_bar
 
 if TYPE_CHECKING:
     from src.predictor import Predictor

@@ -138,7 +138,7 @@ def read_whole(path: str, short_side: int, read: Callable[[str], bytes] = read_f
 
 def progress(steps: Iterable[T] | None, total: int | None) -> tqdm:
     """A progress bar with photos per second in a terminal; nothing in a log or with ``TQDM_DISABLE``."""
-    # `src.data.progress_bar` would do, but with it comes torchvision, and that takes seconds.
+    # `src.parallel.progress_bar` would do, but with it comes torch, and that takes a second.
     return tqdm(steps, total=total, unit="photo", disable=bool(os.environ.get("TQDM_DISABLE")) or None)
 
 

@@ -14,6 +14,7 @@ from torch import distributed as dist
 from torch import nn
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
+from tqdm.auto import tqdm
 
 
 def rank() -> int:
@@ -83,3 +84,13 @@ def of_the_first(values: Sequence[float], device: torch.device) -> list[float]:
     tensor = torch.tensor(values, dtype=torch.float64, device=device)
     dist.broadcast(tensor, src=0)
     return tensor.tolist()
+
+
+def progress_bar(*args, **options) -> tqdm:
+    """A progress bar, one for all processes, or none where ``TQDM_DISABLE`` is set.
+
+    tqdm itself heeds that in terminals only.
+    """
+    if os.environ.get("TQDM_DISABLE") or rank():
+        options["disable"] = True
+    return tqdm(*args, **options)

@@ -21,7 +21,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from PIL import Image
 
 from src.calibration import expected_calibration_error, reliability_bins, wilson_interval
-from src.data import read_picture
+from src.dataset import read_picture
 from src.evaluate import Predictions, confusion, per_class
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 from src import parallel
 from src.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
-from src.data import OTHER, Pictures, find_data_set, find_others, load_pictures, progress_bar
+from src.data import OTHER, Pictures, find_data_set, find_others, load_pictures
 from src.download import DataError
 from src.model import LandmarkNet
 from src.optimization import (
@@ -211,7 +211,9 @@ def fit(
     validated = average.module if average else model
     mix = mixing(settings, len(pictures.class_names))
     count, trained_together = len(pictures.train.dataset), parallel.together(model)
-    with progress_bar(total=settings.epochs * count, initial=len(history) * count, unit="picture") as bar:
+    with parallel.progress_bar(
+        total=settings.epochs * count, initial=len(history) * count, unit="picture"
+    ) as bar:
         for epoch in range(len(history), settings.epochs):
             if _stopped_early(history, settings.patience):
                 break

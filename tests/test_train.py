@@ -13,7 +13,8 @@ import torch
 from conftest import make_others
 
 from src.checkpoints import CheckpointError, load_checkpoint, restore
-from src.data import load_pictures, read_picture, split_others
+from src.data import load_pictures, split_others
+from src.dataset import read_picture
 from src.model import LandmarkNet, NetSettings
 from src.recipes import Recipe, TrainSettings
 from src.train import (
