@@ -75,6 +75,7 @@ class _Exported(nn.Module):
         self.register_buffer("evidence", head.weight.detach().clone())
         self.temperature = calibration.temperature
         self.gate = calibration.gate or _open_gate(head.in_features)
+        self.gate_power = calibration.gate_power
 
     def forward(self, x: Tensor) -> Tensor:
         return self.predict(x)[0]
@@ -85,7 +86,7 @@ class _Exported(nn.Module):
             raise ValueError("pictures must be a batch (N, 3, H, W) with H and W at least 32")
         logits, features, _ = self.network(self.preprocess(x))
         probabilities = torch.softmax(logits / self.temperature, dim=1)
-        shown = torch.sigmoid(self.gate(features))[:, 0]
+        shown = torch.sigmoid(self.gate(features))[:, 0] ** self.gate_power
         return probabilities, shown * probabilities.max(dim=1).values
 
     @torch.jit.export
@@ -206,9 +207,9 @@ def _assert_parity(predictor: Predictor, parts: _Parts, calibration: Calibration
     for number, picture in enumerate(batch):
         logits, features, _ = parts(dataset.transform(picture)[None])
         expected = torch.softmax(logits / calibration.temperature, dim=1)
-        shown = calibration.gate(features).sigmoid()[:, 0] if calibration.gate else 1.0
         answered, known = predictor.model.predict(picture[None])
-        gap = max((expected - answered).abs().max().item(), (shown * expected.amax(1) - known).abs().item())
+        expected_known = calibration.shown(features) * expected.amax(1)
+        gap = max((expected - answered).abs().max().item(), (expected_known - known).abs().item())
         if not gap <= 1e-2 or expected.argmax() != answered.argmax():
             raise ExportError(
                 f"The export answers differently from the network on validation picture {number} "

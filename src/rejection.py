@@ -2,12 +2,14 @@
 
 A photo counts as known as surely as two things hold at once: it shows a place at all (the gate, a
 linear classifier on the network's features), and it shows this landmark (the calibrated probability).
-Photos of everyday things fail at the first, other landmarks at the second.
+Photos of everyday things fail at the first, other landmarks at the second. A network that trained with
+everyday photos is unsure about them by itself; there the gate counts less, as it says nothing about
+other landmarks.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +17,18 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from src.calibration import choose_threshold, fit_temperature
-from src.data import OTHER, PictureDataset, Pictures, split_others
+from src.data import OTHER, Pictures, split_others
+from src.dataset import PictureDataset
 from src.evaluate import Predictions, extract_features, predict
+
+# Where the network trained with everyday photos. Chosen on validation photos of a network that was trained
+# without ten landmarks: of their photos 55 % are answered instead of 59 % with 1, at 96.5 % coverage. Lower
+# powers spare no more of them, and let everyday photos through.
+GATE_POWER = 0.5
 
 
 @dataclass(frozen=True)
@@ -32,11 +40,19 @@ class Calibration:
         threshold: the smallest ``known`` at which an answer is given.
         gate: from features ``(N, F)`` to the log odds ``(N, 1)`` that a photo shows a place at all;
             None for a network that has never met other photos.
+        gate_power: ``known`` is what the gate says to this power, times the largest probability.
     """
 
     temperature: float = 1.0
     threshold: float = 0.5
     gate: nn.Linear | None = None
+    gate_power: float = 1.0
+
+    def shown(self, features: Tensor) -> Tensor:
+        """What the gate says of features ``(N, F)``: factors of ``known`` ``(N,)``, in [0, 1]."""
+        if self.gate is None:
+            return torch.ones(len(features))
+        return self.gate(features).sigmoid()[:, 0] ** self.gate_power
 
 
 def fit_gate(places: np.ndarray, others: np.ndarray) -> nn.Linear:
@@ -82,7 +98,9 @@ def calibrate(
     )
     strangers = DataLoader(dataset, pictures.valid.batch_size, num_workers=pictures.valid.num_workers)
     gate = fit_gate(extract_features(network, places)[shown], extract_features(network, strangers))
+    power = GATE_POWER if not shown.all() else 1.0
+    calibration = Calibration(temperature, gate=gate, gate_power=power)
     with torch.inference_mode():
-        odds = gate(torch.from_numpy(extract_features(network, pictures.valid)))[:, 0]
-    calibrated = validated.with_temperature(temperature, odds.sigmoid().numpy())
-    return Calibration(temperature, choose_threshold(calibrated), gate), calibrated
+        factors = calibration.shown(torch.from_numpy(extract_features(network, pictures.valid)))
+    calibrated = validated.with_temperature(temperature, factors.numpy())
+    return replace(calibration, threshold=choose_threshold(calibrated)), calibrated

@@ -91,11 +91,12 @@ class _Core(nn.Module):
         super().__init__()
         self.mean, self.std, self.network = export.preprocess.mean, export.preprocess.std, export.network
         self.gate, self.temperature = export.gate, export.temperature
+        self.gate_power = getattr(export, "gate_power", 1.0)  # exports of before the gate had a power
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         logits, features, _ = self.network((x / 255 - self.mean) / self.std)
         probabilities = torch.softmax(logits / self.temperature, dim=1)
-        shown = torch.sigmoid(self.gate(features))[:, 0]
+        shown = torch.sigmoid(self.gate(features))[:, 0] ** self.gate_power
         return probabilities, shown * probabilities.max(dim=1).values
 
 

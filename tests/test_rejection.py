@@ -1,5 +1,7 @@
 """Calibration, gate and threshold, and what of them an export carries."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from PIL import Image
 from src.data import DataError, find_others, load_pictures, split_others
 from src.evaluate import extract_features, predict_export
 from src.export import export
-from src.rejection import calibrate, fit_gate
+from src.rejection import GATE_POWER, calibrate, fit_gate
 
 
 @pytest.fixture
@@ -18,9 +20,14 @@ def others(tmp_path):
 
 
 @pytest.fixture
-def pictures(data_set, tmp_path):
+def loaded(data_set, tmp_path):
     gray = ([0.5, 0.5, 0.5], [0.25, 0.25, 0.25])
-    return load_pictures(data_set, sizes=(32,), normalise=gray, workers=0, cache=tmp_path / "cache")
+    return partial(load_pictures, data_set, sizes=(32,), normalise=gray, workers=0, cache=tmp_path / "cache")
+
+
+@pytest.fixture
+def pictures(loaded):
+    return loaded()
 
 
 def test_the_gate_tells_two_kinds_of_features_apart_whatever_their_scale():
@@ -61,9 +68,16 @@ def test_other_photos_are_rejected_though_the_probability_is_large(pictures, oth
     assert answer.guesses[0].probability == pytest.approx(answer.known)
 
 
-def test_what_the_export_counts_as_known_is_what_was_calibrated(pictures, others, tmp_path):
-    network = colour_net(2)
+@pytest.mark.parametrize("trained_with_others", [False, True])
+def test_what_the_export_counts_as_known_is_what_was_calibrated(
+    loaded, others, tmp_path, trained_with_others
+):
+    network, pictures = colour_net(2), loaded(others=others if trained_with_others else None)
     calibration, validated = calibrate(network, pictures, others)
+    assert calibration.gate_power == (GATE_POWER if trained_with_others else 1)
+    features = torch.from_numpy(extract_features(network, pictures.valid))
+    shown = calibration.gate(features).sigmoid()[:, 0].numpy() ** calibration.gate_power
+    assert validated.known == pytest.approx(shown * validated.confidence, abs=1e-6)
     predictor = export(network, pictures, tmp_path / "e.pt", calibration)
     valid = pictures.valid.dataset
     again = predict_export(predictor, valid.paths, valid.labels)
