@@ -28,7 +28,7 @@ from src.download import DataError
 from src.evaluate import figures, predict_export
 from src.files import replacing
 from src.landmarks import describe
-from src.model import MirroredNet
+from src.model import MirroredNet, unsure
 from src.predictor import SUMS, Predictor, known_sums
 from src.recipes import RECIPES
 from src.rejection import Calibration, calibrate
@@ -64,13 +64,22 @@ class _Parts(nn.Module):
 
 
 class _Exported(nn.Module):
-    """Preprocessing, network, calibrated softmax and gate: pictures in, probabilities out."""
+    """Preprocessing, network, calibrated softmax and gate: pictures in, probabilities out.
+
+    With a margin it looks at mirror images too, as `MirroredNet` does; whether it must cannot be traced.
+    """
 
     def __init__(
-        self, parts: nn.Module, head: nn.Linear, preprocess: Preprocess, class_names, calibration: Calibration
+        self,
+        parts: nn.Module,
+        head: nn.Linear,
+        preprocess: Preprocess,
+        class_names,
+        calibration: Calibration,
+        margin: float,
     ) -> None:
         super().__init__()
-        self.network, self.preprocess = parts, preprocess
+        self.network, self.preprocess, self.margin = parts, preprocess, margin
         self.class_names = torch.jit.Attribute(list(class_names), list[str])
         self.register_buffer("evidence", head.weight.detach().clone())
         self.temperature = calibration.temperature
@@ -84,10 +93,20 @@ class _Exported(nn.Module):
     def predict(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if x.dim() != 4 or x.shape[1] != 3 or x.shape[2] < 32 or x.shape[3] < 32:
             raise ValueError("pictures must be a batch (N, 3, H, W) with H and W at least 32")
-        logits, features, _ = self.network(self.preprocess(x))
+        logits, features, _ = self.look(self.preprocess(x))
         probabilities = torch.softmax(logits / self.temperature, dim=1)
         shown = torch.sigmoid(self.gate(features))[:, 0] ** self.gate_power
         return probabilities, shown * probabilities.max(dim=1).values
+
+    def look(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        logits, features, maps = self.network(x)
+        again = unsure(logits, self.margin)
+        if len(again) > 0:
+            turned_logits, turned, turned_maps = self.network(x[again].flip(3))
+            logits = logits.index_copy(0, again, (logits[again] + turned_logits) / 2)
+            features = features.index_copy(0, again, (features[again] + turned) / 2)
+            maps = maps.index_copy(0, again, (maps[again] + turned_maps.flip(3)) / 2)
+        return logits, features, maps
 
     @torch.jit.export
     def heat(self, x: Tensor) -> Tensor:
@@ -96,7 +115,7 @@ class _Exported(nn.Module):
         Class activation mapping (arXiv:1512.04150): the maps before the pooling, weighted as the
         last layer weighs their means.
         """
-        logits, _, maps = self.network(self.preprocess(x))
+        logits, _, maps = self.look(self.preprocess(x))
         weights = self.evidence[logits.argmax(dim=1)]
         heat = (maps * weights[:, :, None, None]).sum(dim=1).clamp(min=0.0)
         return heat / heat.amax(dim=[1, 2], keepdim=True).clamp(min=1e-6)
@@ -141,7 +160,10 @@ def export(
         ExportError: the export answers differently.
     """
     path, calibration = Path(path), calibration or Calibration()
-    parts = _Parts(network.eval().cpu())
+    network.eval().cpu()
+    once, margin = network, 0.0
+    if isinstance(network, MirroredNet):
+        once, margin = network.network, network.margin
     about = {
         "architecture": network.architecture,
         "classes": [describe(name).to_dict() for name in pictures.class_names],
@@ -156,10 +178,12 @@ def export(
     }
     example = torch.zeros(2, 3, pictures.size, pictures.size)
     with _torchscript():
-        traced = torch.jit.trace(parts, example, check_trace=False)
-        model = _Exported(traced, network.head, pictures.preprocess, pictures.class_names, calibration)
+        traced = torch.jit.trace(_Parts(once), example, check_trace=False)
+        model = _Exported(
+            traced, network.head, pictures.preprocess, pictures.class_names, calibration, margin
+        )
         scripted = torch.jit.script(model.eval())
-    check = partial(_assert_parity, parts=parts, calibration=calibration, pictures=pictures)
+    check = partial(_assert_parity, parts=_Parts(network), calibration=calibration, pictures=pictures)
     return _save(scripted, path, about | (info or {}), check)
 
 
@@ -241,8 +265,8 @@ def export_run(
     )
     if state["class_names"] != pictures.class_names:
         raise CheckpointError(f"{run} was trained on other classes than {root} holds: give its own data set.")
-    if RECIPES[state["architecture"]["model"]].mirrored:
-        network = MirroredNet(network).eval()
+    if margin := RECIPES[state["architecture"]["model"]].margin:
+        network = MirroredNet(network, margin).eval()
     calibration, validated = calibrate(network, pictures, others)
     info = {
         "trained": state["settings"],

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 import numpy as np
 import torch
 from PIL import Image
+from scipy import special
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
@@ -51,6 +52,10 @@ class OpenVinoPredictor(Answering):
         from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
         super().__init__(predictor.info)
+        self._temperature = predictor.model.temperature
+        # older exports have neither
+        self._gate_power = getattr(predictor.model, "gate_power", 1.0)
+        self._margin = getattr(predictor.model, "margin", 0.0)
         example = torch.zeros(1, 3, predictor.info["size"], predictor.info["size"])
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*torch.jit.*", category=FutureWarning)
@@ -72,32 +77,35 @@ class OpenVinoPredictor(Answering):
 
     def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
         """Calibrated probabilities ``(classes,)`` and ``known`` of one upright picture."""
-        probabilities, known = self.infer(square(picture, self.info["size"]))
-        return probabilities[0], float(known[0])
+        x = square(picture, self.info["size"])
+        logits, odds = self.infer(x)
+        best = np.sort(logits)[-2:]
+        if best[-1] - best[0] < self._margin:
+            turned_logits, turned_odds = self.infer(np.ascontiguousarray(x[..., ::-1]))
+            logits, odds = (logits + turned_logits) / 2, (odds + turned_odds) / 2
+        probabilities = special.softmax(logits / self._temperature)
+        return probabilities, float(special.expit(odds) ** self._gate_power * probabilities.max())
 
-    def infer(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """``(probabilities (1, classes), known (1,))`` of what `square` gives."""
+    def infer(self, x: np.ndarray) -> tuple[np.ndarray, np.float32]:
+        """One look at what `square` gives: logits ``(classes,)`` and the log odds of the gate."""
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
         answered = self._own.request.infer([x])
-        probabilities, known = (answered[output].copy() for output in self._compiled.outputs)
-        return probabilities, known
+        logits, odds = (answered[output][0].copy() for output in self._compiled.outputs)
+        return logits, odds
 
 
 class _Core(nn.Module):
-    """An export from the resized and cut picture on, in [0, 255]."""
+    """One look of an export, from the resized and cut picture on, in [0, 255], to logits and odds."""
 
     def __init__(self, export: torch.jit.ScriptModule) -> None:
         super().__init__()
         self.mean, self.std, self.network = export.preprocess.mean, export.preprocess.std, export.network
-        self.gate, self.temperature = export.gate, export.temperature
-        self.gate_power = getattr(export, "gate_power", 1.0)  # exports of before the gate had a power
+        self.gate = export.gate
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         logits, features, _ = self.network((x / 255 - self.mean) / self.std)
-        probabilities = torch.softmax(logits / self.temperature, dim=1)
-        shown = torch.sigmoid(self.gate(features))[:, 0] ** self.gate_power
-        return probabilities, shown * probabilities.max(dim=1).values
+        return logits, self.gate(features)[:, 0]
 
 
 def square(picture: Image.Image, size: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from src.data import load_pictures
 from src.export import CARRIED, ExportError, add_info, export, export_run, main
-from src.model import LandmarkNet, NetSettings
+from src.model import LandmarkNet, MirroredNet, NetSettings
 from src.predictor import SUMS, Predictor, to_tensor
 from src.recipes import TrainSettings
 from src.rejection import Calibration
@@ -48,6 +48,25 @@ def test_network_export_and_reloaded_export_agree(pictures, network, tmp_path, s
         alone = torch.cat([reloaded.model(picture[None]) for picture in x])
     assert torch.allclose(known, probabilities.max(1).values)
     assert torch.allclose(alone, probabilities, atol=1e-5)
+
+
+def test_an_export_looks_again_at_what_it_is_unsure_of(pictures, network, tmp_path):
+    x = torch.randint(0, 256, (6, 3, 50, 40), dtype=torch.uint8)
+    with torch.inference_mode():
+        seen = torch.stack([pictures.valid.dataset.transform(picture) for picture in x])
+        best = network(seen).topk(2).values
+        margins = best[:, 0] - best[:, 1]
+        twice = MirroredNet(network, margins.sort().values[2:4].mean().item())
+        exported = export(twice, pictures, tmp_path / "e.pt")
+        expected = twice(seen).softmax(1)
+        alone = torch.cat([exported.model(picture[None]) for picture in x])
+        assert torch.allclose(exported.model(x), expected, atol=1e-5)
+        assert torch.allclose(alone, expected, atol=1e-5)
+        assert ((expected - network(seen).softmax(1)).abs().amax(1) > 1e-4).sum() == 3
+        heat = exported.model.heat(x)
+        assert torch.allclose(
+            torch.cat([exported.model.heat(picture[None]) for picture in x]), heat, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("shape", [(3, 40, 40), (1, 4, 40, 40), (1, 3, 31, 40), (1, 3, 40, 8)])

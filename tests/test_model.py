@@ -81,3 +81,20 @@ def test_a_mirrored_network_answers_alike_for_a_picture_and_its_mirror_image():
         assert torch.allclose(maps.mean((2, 3)), features, atol=1e-5)
         assert torch.allclose(twice.features_and_maps(x.flip(3))[1], maps.flip(3), atol=1e-5)
     assert twice.architecture["mirrored"]
+
+
+def test_with_a_margin_only_unsure_pictures_are_looked_at_again():
+    torch.manual_seed(0)
+    net = LandmarkNet(4, SMALL).eval()
+    x = 10 * torch.rand(6, 3, 64, 48) * torch.rand(6, 3, 1, 1)
+    with torch.inference_mode():
+        best = net(x).topk(2).values
+        margins = best[:, 0] - best[:, 1]
+        expected = net(x)
+        margin = margins.sort().values[2:4].mean().item()
+        again = margins < margin
+        expected[again] = (expected[again] + net(x[again].flip(3))) / 2
+        twice = MirroredNet(net, margin).eval()
+        assert torch.allclose(twice(x), expected, atol=1e-5)
+        assert torch.allclose(torch.cat([twice(one[None]) for one in x]), expected, atol=1e-5)
+        assert torch.equal(MirroredNet(net, 0.0).eval()(x), net(x))

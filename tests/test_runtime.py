@@ -10,6 +10,9 @@ from PIL import Image
 from tag_library import photo, table
 
 from src import runtime, tag
+from src.data import load_pictures
+from src.export import export
+from src.model import LandmarkNet, MirroredNet, NetSettings
 from src.predictor import Predictor
 from src.transforms import Preprocess
 
@@ -44,6 +47,26 @@ def test_answers_are_those_of_the_export(predictor, fast):
         assert ours.known == pytest.approx(exact.known, abs=1e-4)
 
 
+def test_it_looks_again_where_the_export_does(data_set, tmp_path):
+    torch.manual_seed(0)
+    network = LandmarkNet(3, NetSettings(widths=(8, 16), depths=(1, 1))).eval()
+    pictures = load_pictures(data_set, sizes=(32,), workers=0, cache=tmp_path / "cache")
+    shown = [quarters(90, 60), quarters(60, 90), Image.new("RGB", (50, 40), (250, 30, 20))]
+
+    def answered(margin):
+        predictor = export(MirroredNet(network, margin), pictures, tmp_path / "e.pt")
+        fast = runtime.OpenVinoPredictor(predictor, 1)
+        for picture in shown:
+            expected, known = predictor.scores(picture)
+            scores, fast_known = fast.scores(picture)
+            assert scores == pytest.approx(expected, abs=1e-4)
+            assert fast_known == pytest.approx(known, abs=1e-4)
+            yield scores
+
+    never, always = np.stack(list(answered(0.0))), np.stack(list(answered(np.inf)))
+    assert np.abs(never - always).max() > 1e-3
+
+
 @pytest.mark.parametrize("sides", [(1000, 750), (750, 1001), (32, 400), (50, 37), (224, 224), (225, 224)])
 def test_the_network_sees_the_pixels_that_the_export_would_show_it(sides):
     pixels = np.random.default_rng(sides).integers(0, 256, (*sides, 3), dtype=np.uint8)
@@ -68,9 +91,7 @@ def test_without_openvino_the_export_answers(predictor, monkeypatch):
 
 
 def test_one_that_answers_differently_is_not_used(predictor, monkeypatch, caplog):
-    monkeypatch.setattr(
-        runtime.OpenVinoPredictor, "infer", lambda self, x: (np.full((1, 3), 0.2), np.array([0.2]))
-    )
+    monkeypatch.setattr(runtime.OpenVinoPredictor, "infer", lambda self, x: (np.zeros(3), np.float32(0)))
     assert runtime.fastest(predictor, 2) is predictor
     assert "differently" in caplog.text
 
