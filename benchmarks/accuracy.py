@@ -26,7 +26,7 @@ from src.checkpoints import restore
 from src.data import Pictures, find_data_set, find_others, list_pictures, split_others
 from src.evaluate import figures, predict_export
 from src.export import export
-from src.model import LandmarkNet, NetSettings
+from src.model import LandmarkNet, MirroredNet, NetSettings
 from src.predictor import Predictor
 from src.recipes import RECIPES, Recipe, TrainSettings
 from src.rejection import calibrate
@@ -93,7 +93,8 @@ def measure(
 ) -> dict:
     """Train, calibrate, export; the figures of the export on validation and on test pictures."""
     history, pictures = run_recipe(model, recipe, root, run, others=others if teach else None)
-    calibration, validated = calibrate(model.cpu(), pictures, others)
+    model = MirroredNet(model.cpu(), recipe.again)
+    calibration, validated = calibrate(model, pictures, others)
     predictor = export(model, pictures, run / "export.pt", calibration)
     test = predict_export(predictor, pictures.test.dataset)
     unknown = predict_export(predictor, split_others(others)[1]) if others else None

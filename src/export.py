@@ -28,7 +28,7 @@ from src.download import DataError
 from src.evaluate import figures, predict_export
 from src.files import replacing
 from src.landmarks import describe
-from src.model import MirroredNet, unsure
+from src.model import NEVER, MirroredNet, unsure
 from src.predictor import SUMS, Predictor, known_sums
 from src.recipes import RECIPES
 from src.rejection import Calibration, calibrate
@@ -66,7 +66,7 @@ class _Parts(nn.Module):
 class _Exported(nn.Module):
     """Preprocessing, network, calibrated softmax and gate: pictures in, probabilities out.
 
-    With a margin it looks at mirror images too, as `MirroredNet` does; whether it must cannot be traced.
+    It looks at mirror images too, as `MirroredNet` does; whether it must cannot be traced.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class _Exported(nn.Module):
         preprocess: Preprocess,
         class_names,
         calibration: Calibration,
-        margin: float,
+        again: tuple[float, float],
     ) -> None:
         super().__init__()
-        self.network, self.preprocess, self.margin = parts, preprocess, margin
+        self.network, self.preprocess, self.again = parts, preprocess, again
         self.class_names = torch.jit.Attribute(list(class_names), list[str])
         self.register_buffer("evidence", head.weight.detach().clone())
         self.temperature = calibration.temperature
@@ -100,12 +100,12 @@ class _Exported(nn.Module):
 
     def look(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits, features, maps = self.network(x)
-        again = unsure(logits, self.margin)
-        if len(again) > 0:
-            turned_logits, turned, turned_maps = self.network(x[again].flip(3))
-            logits = logits.index_copy(0, again, (logits[again] + turned_logits) / 2)
-            features = features.index_copy(0, again, (features[again] + turned) / 2)
-            maps = maps.index_copy(0, again, (maps[again] + turned_maps.flip(3)) / 2)
+        rows = unsure(logits, self.again)
+        if len(rows) > 0:
+            turned_logits, turned, turned_maps = self.network(x[rows].flip(3))
+            logits = logits.index_copy(0, rows, (logits[rows] + turned_logits) / 2)
+            features = features.index_copy(0, rows, (features[rows] + turned) / 2)
+            maps = maps.index_copy(0, rows, (maps[rows] + turned_maps.flip(3)) / 2)
         return logits, features, maps
 
     @torch.jit.export
@@ -161,9 +161,9 @@ def export(
     """
     path, calibration = Path(path), calibration or Calibration()
     network.eval().cpu()
-    once, margin = network, 0.0
+    once, again = network, NEVER
     if isinstance(network, MirroredNet):
-        once, margin = network.network, network.margin
+        once, again = network.network, network.again
     about = {
         "architecture": network.architecture,
         "classes": [describe(name).to_dict() for name in pictures.class_names],
@@ -179,9 +179,7 @@ def export(
     example = torch.zeros(2, 3, pictures.size, pictures.size)
     with _torchscript():
         traced = torch.jit.trace(_Parts(once), example, check_trace=False)
-        model = _Exported(
-            traced, network.head, pictures.preprocess, pictures.class_names, calibration, margin
-        )
+        model = _Exported(traced, network.head, pictures.preprocess, pictures.class_names, calibration, again)
         scripted = torch.jit.script(model.eval())
     check = partial(_assert_parity, parts=_Parts(network), calibration=calibration, pictures=pictures)
     return _save(scripted, path, about | (info or {}), check)
@@ -265,8 +263,7 @@ def export_run(
     )
     if state["class_names"] != pictures.class_names:
         raise CheckpointError(f"{run} was trained on other classes than {root} holds: give its own data set.")
-    if margin := RECIPES[state["architecture"]["model"]].margin:
-        network = MirroredNet(network, margin).eval()
+    network = MirroredNet(network, RECIPES[state["architecture"]["model"]].again)
     calibration, validated = calibrate(network, pictures, others)
     info = {
         "trained": state["settings"],

@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
+ALWAYS = (0.0, math.inf)  # `again` of networks that look at every picture twice
+NEVER = (0.0, 0.0)
+
 
 @dataclass(frozen=True)
 class NetSettings:
@@ -129,26 +132,27 @@ class MirroredNet(nn.Module):
     """A trained network that looks at mirror images too, where it is unsure, and averages the features.
 
     Few landmarks look different in a mirror, and two looks are better than one. What is clear at the first
-    look is so at the second: looking again at `unsure` pictures alone brings as much, for little time.
+    look is so at the second, and so is what shows nothing known: looking again at `unsure` pictures alone
+    brings as much, for little time.
 
     Args:
         network: with ``features_and_maps`` and a linear ``head``.
-        margin: between the two highest scores; the network looks again where it is less, always if infinite.
+        again: see `unsure`; every picture if not given.
     """
 
-    def __init__(self, network: nn.Module, margin: float = math.inf) -> None:
+    def __init__(self, network: nn.Module, again: tuple[float, float] = ALWAYS) -> None:
         super().__init__()
-        self.network, self.head, self.margin = network, network.head, margin
+        self.network, self.head, self.again = network, network.head, again
         self.architecture = network.architecture | {"mirrored": True}
 
     def features_and_maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """As those of the network, the maps turned back."""
         features, maps = self.network.features_and_maps(x)
-        again = unsure(self.head(features), self.margin)
-        if len(again):
-            turned, turned_maps = self.network.features_and_maps(x[again].flip(3))
-            features = features.index_copy(0, again, (features[again] + turned) / 2)
-            maps = maps.index_copy(0, again, (maps[again] + turned_maps.flip(3)) / 2)
+        rows = unsure(self.head(features), self.again)
+        if len(rows):
+            turned, turned_maps = self.network.features_and_maps(x[rows].flip(3))
+            features = features.index_copy(0, rows, (features[rows] + turned) / 2)
+            maps = maps.index_copy(0, rows, (maps[rows] + turned_maps.flip(3)) / 2)
         return features, maps
 
     def features(self, x: Tensor) -> Tensor:
@@ -159,7 +163,7 @@ class MirroredNet(nn.Module):
         return self.head(self.features(x))
 
 
-def unsure(logits: Tensor, margin: float) -> Tensor:
-    """Which rows of ``(N, classes)`` have their two highest scores less than `margin` apart."""
-    best = logits.topk(min(2, logits.shape[1]), dim=1).values
-    return torch.nonzero(best[:, 0] - best[:, -1] < margin)[:, 0]
+def unsure(logits: Tensor, again: tuple[float, float]) -> Tensor:
+    """Which rows of ``(N, classes)`` have their highest probability in [again[0], again[1])."""
+    highest = logits.softmax(dim=1).amax(dim=1)
+    return torch.nonzero((highest >= again[0]) & (highest < again[1]))[:, 0]

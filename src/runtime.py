@@ -21,6 +21,7 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from src.answers import Answer, Answering
+from src.model import NEVER, unsure
 from src.predictor import Predictor
 
 TOLERANCE = 1e-3  # of a probability, between the two
@@ -55,7 +56,7 @@ class OpenVinoPredictor(Answering):
         self._temperature = predictor.model.temperature
         # older exports have neither
         self._gate_power = getattr(predictor.model, "gate_power", 1.0)
-        self._margin = getattr(predictor.model, "margin", 0.0)
+        self._again = getattr(predictor.model, "again", NEVER)
         example = torch.zeros(1, 3, predictor.info["size"], predictor.info["size"])
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*torch.jit.*", category=FutureWarning)
@@ -79,8 +80,7 @@ class OpenVinoPredictor(Answering):
         """Calibrated probabilities ``(classes,)`` and ``known`` of one upright picture."""
         x = square(picture, self.info["size"])
         logits, odds = self.infer(x)
-        best = np.sort(logits)[-2:]
-        if best[-1] - best[0] < self._margin:
+        if len(unsure(torch.from_numpy(logits)[None], self._again)):
             turned_logits, turned_odds = self.infer(np.ascontiguousarray(x[..., ::-1]))
             logits, odds = (logits + turned_logits) / 2, (odds + turned_odds) / 2
         probabilities = special.softmax(logits / self._temperature)

@@ -12,7 +12,7 @@ from tag_library import photo, table
 from src import runtime, tag
 from src.data import load_pictures
 from src.export import export
-from src.model import LandmarkNet, MirroredNet, NetSettings
+from src.model import ALWAYS, NEVER, LandmarkNet, MirroredNet, NetSettings
 from src.predictor import Predictor
 from src.transforms import Preprocess
 
@@ -53,8 +53,8 @@ def test_it_looks_again_where_the_export_does(data_set, tmp_path):
     pictures = load_pictures(data_set, sizes=(32,), workers=0, cache=tmp_path / "cache")
     shown = [quarters(90, 60), quarters(60, 90), Image.new("RGB", (50, 40), (250, 30, 20))]
 
-    def answered(margin):
-        predictor = export(MirroredNet(network, margin), pictures, tmp_path / "e.pt")
+    def answered(again):
+        predictor = export(MirroredNet(network, again), pictures, tmp_path / "e.pt")
         fast = runtime.OpenVinoPredictor(predictor, 1)
         for picture in shown:
             expected, known = predictor.scores(picture)
@@ -63,7 +63,7 @@ def test_it_looks_again_where_the_export_does(data_set, tmp_path):
             assert fast_known == pytest.approx(known, abs=1e-4)
             yield scores
 
-    never, always = np.stack(list(answered(0.0))), np.stack(list(answered(np.inf)))
+    never, always = np.stack(list(answered(NEVER))), np.stack(list(answered(ALWAYS)))
     assert np.abs(never - always).max() > 1e-3
 
 
