@@ -259,6 +259,7 @@ def export_run(
         normalise=(state["mean"], state["std"]),
         valid_fraction=state["settings"]["valid_fraction"],
         split_seed=state["split_seed"],
+        others=others if state.get("met_others") else None,
         limit=limit,
     )
     if state["class_names"] != pictures.class_names:

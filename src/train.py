@@ -188,6 +188,7 @@ def fit(
         "std": pictures.std,
         "size": pictures.size,
         "split_seed": pictures.split_seed,
+        "met_others": OTHER in pictures.train.dataset.labels,
         "torch": str(torch.__version__),
     }
     loss = LandmarkLoss(settings.label_smoothing)

@@ -10,8 +10,11 @@ from PIL import Image
 
 from src.data import DataError, find_others, load_pictures, split_others
 from src.evaluate import extract_features, predict_export
-from src.export import export
+from src.export import export, export_run
+from src.model import LandmarkNet, NetSettings
+from src.recipes import TrainSettings
 from src.rejection import GATE_POWER, calibrate, fit_gate
+from src.train import fit
 
 
 @pytest.fixture
@@ -83,6 +86,20 @@ def test_what_the_export_counts_as_known_is_what_was_calibrated(
     again = predict_export(predictor, valid.paths, valid.labels)
     assert again.known == pytest.approx(validated.known, abs=1e-3)
     assert again.probabilities == pytest.approx(validated.probabilities, abs=1e-3)
+
+
+@pytest.mark.parametrize("trained_with_others", [False, True])
+def test_a_run_is_exported_with_the_photos_that_it_trained_with(
+    loaded, data_set, others, tmp_path, monkeypatch, trained_with_others
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    torch.manual_seed(0)
+    network = LandmarkNet(3, NetSettings(widths=(8,), depths=(1,)))
+    pictures = loaded(others=others if trained_with_others else None)
+    fit(network, pictures, TrainSettings(epochs=1, sizes=(32,), eval_size=32), tmp_path / "run")
+    predictor = export_run(tmp_path / "run", data_set, tmp_path / "e.pt", others=others)
+    assert predictor.model.gate_power == (GATE_POWER if trained_with_others else 1)
+    assert predictor.info["fingerprint"] == pictures.fingerprint
 
 
 def test_half_of_the_other_photos_is_kept_for_the_test(others, tmp_path):
