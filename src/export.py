@@ -28,7 +28,7 @@ from src.download import DataError
 from src.evaluate import figures, predict_export
 from src.files import replacing
 from src.landmarks import describe
-from src.model import NEVER, MirroredNet, unsure
+from src.model import NEVER, MirroredNet, averaged, unsure
 from src.predictor import SUMS, Predictor, known_sums
 from src.recipes import RECIPES
 from src.rejection import Calibration, calibrate
@@ -103,9 +103,9 @@ class _Exported(nn.Module):
         rows = unsure(logits, self.again)
         if len(rows) > 0:
             turned_logits, turned, turned_maps = self.network(x[rows].flip(3))
-            logits = logits.index_copy(0, rows, (logits[rows] + turned_logits) / 2)
-            features = features.index_copy(0, rows, (features[rows] + turned) / 2)
-            maps = maps.index_copy(0, rows, (maps[rows] + turned_maps.flip(3)) / 2)
+            logits = averaged(logits, rows, turned_logits)
+            features = averaged(features, rows, turned)
+            maps = averaged(maps, rows, turned_maps.flip(3))
         return logits, features, maps
 
     @torch.jit.export

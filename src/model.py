@@ -151,8 +151,8 @@ class MirroredNet(nn.Module):
         rows = unsure(self.head(features), self.again)
         if len(rows):
             turned, turned_maps = self.network.features_and_maps(x[rows].flip(3))
-            features = features.index_copy(0, rows, (features[rows] + turned) / 2)
-            maps = maps.index_copy(0, rows, (maps[rows] + turned_maps.flip(3)) / 2)
+            features = averaged(features, rows, turned)
+            maps = averaged(maps, rows, turned_maps.flip(3))
         return features, maps
 
     def features(self, x: Tensor) -> Tensor:
@@ -167,3 +167,8 @@ def unsure(logits: Tensor, again: tuple[float, float]) -> Tensor:
     """Which rows of ``(N, classes)`` have their highest probability in [again[0], again[1])."""
     highest = logits.softmax(dim=1).amax(dim=1)
     return torch.nonzero((highest >= again[0]) & (highest < again[1]))[:, 0]
+
+
+def averaged(first: Tensor, rows: Tensor, second: Tensor) -> Tensor:
+    """A copy of `first` whose `rows` are their mean with those of a `second` look."""
+    return first.index_copy(0, rows, (first[rows] + second) / 2)

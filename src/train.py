@@ -174,7 +174,8 @@ def fit(
         ValueError: pictures without a label are to be mixed.
     """
     device, folder = device or choose_device(), Path(folder)
-    if (settings.mixup or settings.cutmix) and OTHER in pictures.train.dataset.labels:
+    met_others = OTHER in pictures.train.dataset.labels
+    if (settings.mixup or settings.cutmix) and met_others:
         raise ValueError("mixup and cutmix need labels: set both to 0, or give no photos of no landmark.")
     model.to(device, memory_format=torch.channels_last)
     about = {
@@ -188,7 +189,7 @@ def fit(
         "std": pictures.std,
         "size": pictures.size,
         "split_seed": pictures.split_seed,
-        "met_others": OTHER in pictures.train.dataset.labels,
+        "met_others": met_others,
         "torch": str(torch.__version__),
     }
     loss = LandmarkLoss(settings.label_smoothing)
