@@ -22,16 +22,16 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src.checkpoints import restore
-from src.data import Pictures, find_data_set, find_others, list_pictures, split_others
+from src.data.folders import Pictures, find_data_set, find_others, list_pictures, split_others
 from src.evaluate import figures, predict_export
+from src.evaluation.calibration import calibrate
 from src.export import export
-from src.model import LandmarkNet, MirroredNet, NetSettings
-from src.predictor import Predictor
-from src.recipes import RECIPES, Recipe, TrainSettings
-from src.rejection import calibrate
+from src.inference.predictor import Predictor
+from src.models.checkpoints import restore
+from src.models.pretrained import DEFAULT_BACKBONE, build_transfer
+from src.models.scratch import LandmarkNet, MirroredNet, NetSettings
 from src.train import run_recipe
-from src.transfer import DEFAULT_BACKBONE, build_transfer
+from src.training.recipes import RECIPES, Recipe, TrainSettings
 
 HERE = Path(__file__).parent
 FIGURES = (

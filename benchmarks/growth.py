@@ -27,10 +27,10 @@ from report import write_section
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src.data import find_data_set, list_pictures
-from src.library import read_whole
-from src.predictor import Predictor
-from src.runtime import fastest
+from src.data.folders import find_data_set, list_pictures
+from src.inference.openvino import fastest
+from src.inference.predictor import Predictor
+from src.library.scan import read_whole
 from src.tag import MANY
 
 EXPORT = ROOT / "checkpoints" / "transfer_exported.pt"

@@ -31,9 +31,9 @@ from report import write_section
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src.checkpoints import load_checkpoint
-from src.data import find_data_set, list_pictures
-from src.predictor import SUMS, Predictor
+from src.data.folders import find_data_set, list_pictures
+from src.inference.predictor import SUMS, Predictor
+from src.models.checkpoints import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPORT = ROOT / "checkpoints" / "transfer_exported.pt"
@@ -137,7 +137,7 @@ class Download(Task):
 
     def command(self) -> list[str]:
         code = (
-            "import sys; from pathlib import Path; from src.download import download_data_set;"
+            "import sys; from pathlib import Path; from src.data.download import download_data_set;"
             "download_data_set(Path(sys.argv[1]), sys.argv[2], progress=False, classes=3)"
         )
         address = f"http://127.0.0.1:{self.server.server_port}/set.zip"

@@ -34,10 +34,10 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src.data import find_data_set, list_pictures
+from src.data.folders import find_data_set, list_pictures
 from src.host import PROTOCOL
-from src.photos import read_photo
-from src.predictor import Predictor
+from src.inference.predictor import Predictor
+from src.photos.decode import read_photo
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPORT = ROOT / "checkpoints" / "transfer_exported.pt"

@@ -18,13 +18,13 @@ from report import write_section
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src import outings
-from src.answers import Answer
-from src.data import find_data_set, find_others, list_pictures, split_others, stratified_split
-from src.dataset import read_picture
+from src.data.dataset import read_picture
+from src.data.folders import find_data_set, find_others, list_pictures, split_others, stratified_split
 from src.evaluate import PHOTO_SIDE
-from src.outings import Moment, revise
-from src.predictor import Predictor
+from src.inference.answers import Answer
+from src.inference.predictor import Predictor
+from src.landmarks import evidence as outings
+from src.landmarks.evidence import Moment, revise
 
 
 def answers_of(predictor: Predictor, paths: list[Path]) -> list[Answer]:

@@ -29,12 +29,12 @@ from torchvision.transforms.functional import to_tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src.catalog import Catalog
-from src.data import find_data_set, list_pictures
-from src.library import find_photos, read_whole
-from src.local import answer_all
-from src.predictor import Predictor
-from src.runtime import OpenVinoPredictor, fastest
+from src.data.folders import find_data_set, list_pictures
+from src.inference.openvino import OpenVinoPredictor, fastest
+from src.inference.predictor import Predictor
+from src.library.catalog import Catalog
+from src.library.run_local import answer_all
+from src.library.scan import find_photos, read_whole
 
 EXPORT = Path(__file__).resolve().parents[1] / "checkpoints" / "transfer_exported.pt"
 CORES = os.cpu_count() or 1

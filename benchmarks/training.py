@@ -26,12 +26,12 @@ from torch.utils.data import DataLoader, default_collate
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src.data import Pictures, find_data_set, list_pictures, load_pictures
-from src.model import LandmarkNet
-from src.optimization import LandmarkLoss, get_optimizer, get_schedule, parameter_groups
-from src.recipes import RECIPES, TrainSettings
+from src.data.folders import Pictures, find_data_set, list_pictures, load_pictures
+from src.models.pretrained import TransferNet, build_transfer
+from src.models.scratch import LandmarkNet
 from src.train import autocast, average_weights, choose_device, mixing, train_one_epoch
-from src.transfer import TransferNet, build_transfer
+from src.training.optimization import LandmarkLoss, get_optimizer, get_schedule, parameter_groups
+from src.training.recipes import RECIPES, TrainSettings
 
 CORES = os.cpu_count() or 1
 WORKERS = 2  # as `src.train` has it

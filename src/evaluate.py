@@ -1,4 +1,4 @@
-"""Predictions first, then every figure and table made from them (the pictures are in `src.plots`).
+"""Predictions first, then every figure and table made from them (the pictures are in `src.evaluation.plots`).
 
 `python -m src.evaluate EXPORT --data ROOT` measures an exported model on `ROOT/test`.
 """
@@ -27,15 +27,15 @@ from scipy import special
 from sklearn import metrics
 from torch import Tensor, nn
 
-from src.calibration import expected_calibration_error, wilson_interval
-from src.data import find_data_set, find_photos, list_pictures
-from src.dataset import read_picture
-from src.download import DataError
-from src.landmarks import describe
-from src.parallel import progress_bar
+from src.data.dataset import read_picture
+from src.data.download import DataError
+from src.data.folders import find_data_set, find_photos, list_pictures
+from src.evaluation.statistics import expected_calibration_error, wilson_interval
+from src.landmarks.table import describe
+from src.training.distributed import progress_bar
 
 if TYPE_CHECKING:
-    from src.predictor import Predictor
+    from src.inference.predictor import Predictor
 
 PHOTO_SIDE = 1024  # pixels; a larger photo is shrunk to this short side, about as in the app
 # figure -> how `compare` calls and writes it
@@ -340,7 +340,7 @@ def match_classes(labels: Sequence[int], names: Sequence[str], known: list[str])
 
 def write_results(out: Path, result: Mapping, predictions: Predictions, unknown: Predictions | None) -> None:
     """Write figures.json, the tables and the pictures of one evaluation into the folder `out`."""
-    from src import plots  # here, because it needs this module
+    from src.evaluation import plots  # here, because it needs this module
 
     out.mkdir(parents=True, exist_ok=True)
     (out / "figures.json").write_text(json.dumps(result, indent=2) + "\n")
@@ -354,7 +354,7 @@ def write_results(out: Path, result: Mapping, predictions: Predictions, unknown:
 
 def evaluate(args: argparse.Namespace) -> None:
     """What the command line asks for. DataError or OSError for wrong input."""
-    from src.predictor import Predictor  # here, so that scoring a network does not need it
+    from src.inference.predictor import Predictor  # here, so that scoring a network does not need it
 
     try:
         predictor = Predictor.load(args.export)

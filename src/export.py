@@ -2,7 +2,7 @@
 
 ``python -m src.export RUN FILE`` does it for a finished run: calibrates on the validation pictures,
 exports, measures the export on the test pictures and writes the figures into it. It stands apart
-from `src.predictor` because that module travels inside the exports.
+from `src.inference.predictor` because that module travels inside the exports.
 """
 
 from __future__ import annotations
@@ -22,23 +22,28 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from src.checkpoints import CheckpointError, restore
-from src.data import Pictures, find_data_set, find_others, load_pictures, split_others
-from src.download import DataError
+from src.data.download import DataError
+from src.data.folders import Pictures, find_data_set, find_others, load_pictures, split_others
+from src.data.transforms import Preprocess
 from src.evaluate import figures, predict_export
+from src.evaluation.calibration import Calibration, calibrate
 from src.files import replacing
-from src.landmarks import describe
-from src.model import NEVER, MirroredNet, averaged, unsure
-from src.predictor import SUMS, Predictor, known_sums
-from src.recipes import RECIPES
-from src.rejection import Calibration, calibrate
-from src.transforms import Preprocess
+from src.inference.predictor import SUMS, Predictor, known_sums
+from src.landmarks.table import describe
+from src.models.checkpoints import CheckpointError, restore
+from src.models.scratch import NEVER, MirroredNet, averaged, unsure
+from src.training.recipes import RECIPES
 
 # What the app needs when nothing but the notebook and the export is there.
 CARRIED = (
-    "__init__.py", "answers.py", "app.css", "app.js", "app.py", "cards.py", "files.py", "landmarks.py",
-    "metadata.py", "outings.py", "photo_files.py", "photo_metadata.py", "photos.py", "predictor.py",
-    "records.py", "shared.py", "tagging.py", "world.svg", "worldmap.py", "xmp.py",
+    "__init__.py", "files.py",
+    "app/__init__.py", "app/app.css", "app/app.js", "app/card.py", "app/page.py",
+    "inference/__init__.py", "inference/answers.py", "inference/predictor.py", "inference/shared.py",
+    "landmarks/__init__.py", "landmarks/evidence.py", "landmarks/landmarks.csv", "landmarks/table.py",
+    "landmarks/tags.py", "landmarks/world.svg", "landmarks/worldmap.py",
+    "library/__init__.py", "library/records.py",
+    "photos/__init__.py", "photos/decode.py", "photos/files.py", "photos/read_metadata.py",
+    "photos/write_tags.py", "photos/xmp.py",
 )  # fmt: skip
 LICENCES = {
     "code": "MIT",
@@ -153,7 +158,7 @@ def export(
 
     Args:
         network: with ``features_and_maps`` and a linear ``head``, as `LandmarkNet` and `TransferNet`.
-        calibration: from `src.rejection.calibrate`.
+        calibration: from `src.evaluation.calibration.calibrate`.
         info: more entries for ``model.json``.
 
     Raises:

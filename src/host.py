@@ -1,9 +1,9 @@
 """Serve the app to the public: ``python -m src.host``.
 
 It is Voila with `app.ipynb`, the settings of `voila.json` and all of Voila's own options, and what Voila
-alone does not do: one process holds the network for all visitors (`src.shared`), there are at most so many
-visitors at once and a polite page for the next, ``/health`` says whether all is well, and no visitor can
-bring it to a stop.
+alone does not do: one process holds the network for all visitors (`src.inference.shared`), there are at
+most so many visitors at once and a polite page for the next, ``/health`` says whether all is well, and no
+visitor can bring it to a stop.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from voila.app import Voila
 from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
-from src.shared import ADDRESS
+from src.inference.shared import ADDRESS
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 60  # seconds that a page which failed may keep a place
@@ -150,7 +150,7 @@ class Host(Voila):
         super().listen()
 
     def _start_network(self) -> None:
-        command = [sys.executable, "-m", "src.shared", self.export, os.environ[ADDRESS]]
+        command = [sys.executable, "-m", "src.inference.shared", self.export, os.environ[ADDRESS]]
         self.network = subprocess.Popen(command, cwd=ROOT)
 
     def _look_after_network(self) -> None:

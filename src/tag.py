@@ -17,19 +17,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from src import local
-from src.addresses import Addressed, AddressError, is_address
-from src.answers import Answer, Answering, Guess
-from src.catalog import Catalog, Known
-from src.catalog_file import CatalogError, explain
-from src.library import find_photos, printable, progress
-from src.photo_files import explained
-from src.records import FORMATS, Record, record_of, write_records
-from src.review import ReviewError, read_table, write_pages, write_table
-from src.tagging import Tags, model_name, tags_for
-from src.worldmap import Place
-from src.writing import Step, undo_all, write_all
-from src.xmp import MetadataError
+from src.inference.answers import Answer, Answering, Guess
+from src.landmarks.tags import Tags, model_name, tags_for
+from src.landmarks.worldmap import Place
+from src.library import run_local as local
+from src.library.catalog import Catalog, Known
+from src.library.catalog_file import CatalogError, explain
+from src.library.records import FORMATS, Record, record_of, write_records
+from src.library.remote import Addressed, AddressError, is_address
+from src.library.review import ReviewError, read_table, write_pages, write_table
+from src.library.scan import find_photos, printable, progress
+from src.library.write_back import Step, undo_all, write_all
+from src.photos.files import explained
+from src.photos.xmp import MetadataError
 
 MODEL = Path(__file__).parents[1] / "checkpoints" / "transfer_exported.pt"
 MANY = 100  # photos from which it pays to build the faster network
@@ -166,7 +166,9 @@ def _check_cluster(args: argparse.Namespace) -> None:
 
 
 def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
-    from src.predictor import Predictor  # here, as torch takes a second that --undo and --help need not wait
+    from src.inference.predictor import (
+        Predictor,  # here, as torch takes a second that --undo and --help need not wait
+    )
 
     try:
         predictor = Predictor.load(args.model)
@@ -185,7 +187,7 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
         catalog.note(find_photos(args.folder, without=args.to, others=others))
     many = catalog.count_unanswered(model) >= MANY
     if args.engine == "ray":
-        from src import cluster  # here, as a folder of this machine can be tagged without pyarrow
+        from src.library import run_ray as cluster  # here, as a folder can be tagged without pyarrow
 
         try:
             cluster.answer_all(catalog, export, model, args.workers, many, address)
@@ -224,7 +226,7 @@ def make_records(
         min_confidence: the smallest ``known`` that counts as recognised, if not the model's own.
         outings: whether photos of one folder help each other.
     """
-    from src.outings import Moment, Revised, revise
+    from src.landmarks.evidence import Moment, Revised, revise
 
     threshold = predictor.known_threshold if min_confidence is None else min_confidence
     name = model_name(predictor.info)

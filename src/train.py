@@ -24,19 +24,19 @@ from torch.optim.swa_utils import AveragedModel
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
-from src import parallel
-from src.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
-from src.data import OTHER, Pictures, find_data_set, find_others, load_pictures
-from src.download import DataError
-from src.model import LandmarkNet
-from src.optimization import (
+from src.data.download import DataError
+from src.data.folders import OTHER, Pictures, find_data_set, find_others, load_pictures
+from src.models.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from src.models.pretrained import DEFAULT_BACKBONE, TransferNet, WeightsError, build_transfer
+from src.models.scratch import LandmarkNet
+from src.training import distributed as parallel
+from src.training.optimization import (
     LandmarkLoss,
     get_optimizer,
     get_schedule,
     parameter_groups,
 )
-from src.recipes import RECIPES, Recipe, TrainSettings
-from src.transfer import DEFAULT_BACKBONE, TransferNet, WeightsError, build_transfer
+from src.training.recipes import RECIPES, Recipe, TrainSettings
 
 
 def choose_device() -> torch.device:

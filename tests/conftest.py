@@ -94,7 +94,7 @@ def app():
     """The app's widgets, with a network that always says the same."""
     from app_library import FakePredictor
 
-    from src.app import LandmarkApp
+    from src.app.page import LandmarkApp
 
     return LandmarkApp(FakePredictor())
 
@@ -164,9 +164,9 @@ def tiny_export(tmp_path_factory) -> Path:
 
     Gray pictures are none of them. No training is needed.
     """
-    from src.data import load_pictures
+    from src.data.folders import load_pictures
+    from src.evaluation.calibration import Calibration
     from src.export import export
-    from src.rejection import Calibration
 
     folder = tmp_path_factory.mktemp("export")
     root = make_data_set(folder / "data")

@@ -5,7 +5,7 @@ import threading
 import pytest
 from download_server import Server, make_zip
 
-from src import download
+from src.data import download
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from src import download
+from src.data import download
 
 PICTURE = bytes(range(256)) * 40  # 10 kB; nothing here looks into a picture
 

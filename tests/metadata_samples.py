@@ -10,8 +10,8 @@ import pytest
 from conftest import encode, quarters
 from PIL import Image, TiffImagePlugin
 
-from src import xmp
-from src.tagging import Tags
+from src.landmarks.tags import Tags
+from src.photos import xmp
 
 needs_exiftool = pytest.mark.skipif(
     shutil.which("exiftool") is None, reason="exiftool is missing (Debian: libimage-exiftool-perl)"

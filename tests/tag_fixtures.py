@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tag_library import FakePredictor, photo
 
-from src.predictor import Predictor
+from src.inference.predictor import Predictor
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from conftest import encode
 from PIL import Image
 
 from src import tag
-from src.answers import Answer, Guess
-from src.landmarks import describe
+from src.inference.answers import Answer, Guess
+from src.landmarks.table import describe
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200), "gray": (120, 120, 120)}
 LANDMARKS = [describe(name) for name in ("00.Taj_Mahal", "01.Eiffel_Tower", "02.Hawa_Mahal")]

@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 from conftest import encode, quarters
 
-from src import photos
-from src.addresses import Addressed, AddressError, is_address
-from src.xmp import MetadataError
+from src.library.remote import Addressed, AddressError, is_address
+from src.photos import decode as photos
+from src.photos.xmp import MetadataError
 
 pytest.importorskip("pyarrow")
 

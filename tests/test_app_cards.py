@@ -12,11 +12,11 @@ from app_library import OTHERS, TAJ, FakePredictor, button, cards, chosen, insid
 from conftest import encode, quarters
 from PIL import Image
 
-from src import app as app_module
-from src import cards as cards_module
-from src import photos
-from src.answers import Answer, Guess
-from src.app import LandmarkApp
+from src.app import card as cards_module
+from src.app import page as app_module
+from src.app.page import LandmarkApp
+from src.inference.answers import Answer, Guess
+from src.photos import decode as photos
 
 
 def test_a_recognised_photo(app, jpeg):

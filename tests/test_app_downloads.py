@@ -13,8 +13,8 @@ from app_library import button, cards, chosen
 from conftest import encode, quarters
 from PIL import Image
 
-from src import app as app_module
-from src.photo_metadata import read_gps
+from src.app import page as app_module
+from src.photos.read_metadata import read_gps
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from app_library import text
 from nbclient import NotebookClient
 
-from src import app as app_module
-from src.app import make_app
+from src.app import page as app_module
+from src.app.page import make_app
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -47,7 +47,7 @@ def test_import_is_light(shared, monkeypatch):
     heavy = {"torch", "pandas", "sklearn", "matplotlib", "torchvision", "timm", "scipy"}
     if shared:
         monkeypatch.setenv("LANDMARK_PREDICTOR", "somewhere")
-    code = f"import sys, src.app; print(*({heavy!r} & set(sys.modules)))"
+    code = f"import sys, src.app.page; print(*({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ([] if shared else ["torch"])
 

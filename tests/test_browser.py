@@ -85,7 +85,7 @@ def assert_app_and_nothing_of_its_workings(visit):
     shown = page.inner_text("body")
     for word in ("import ", "show(", "Traceback", "Warning", "Error"):
         assert word not in shown
-    assert "from src.app" not in page.content()
+    assert "from src.app.page" not in page.content()
 
 
 def test_app_is_there_and_its_source_is_not(visit):
@@ -246,7 +246,14 @@ def test_two_phone_photos_in_one_message(chromium, repository, phone_photo):
 
 @pytest.mark.parametrize(
     "path",
-    ["app.ipynb", "voila.json", "src/app.py", "src/landmarks.csv", "checkpoints/transfer_exported.pt", "../"],
+    [
+        "app.ipynb",
+        "voila.json",
+        "src/app/page.py",
+        "src/landmarks/landmarks.csv",
+        "checkpoints/transfer_exported.pt",
+        "../",
+    ],
 )
 def test_files_are_not_served(repository, path):
     request = urllib.request.Request(f"{repository}voila/files/{path}")

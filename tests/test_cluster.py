@@ -50,7 +50,7 @@ def two_machines():
 
 @pytest.fixture
 def on_two_machines(two_machines, monkeypatch):
-    from src import cluster
+    from src.library import run_ray as cluster
 
     monkeypatch.setenv("RAY_ADDRESS", two_machines)
     monkeypatch.setattr(cluster, "TASK", TASK)

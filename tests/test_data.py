@@ -9,9 +9,16 @@ import torch.nn.functional as F
 from conftest import make_data_set
 from PIL import Image
 
-from src.data import DataError, find_data_set, list_pictures, load_pictures, show_batch, stratified_split
-from src.dataset import DecodedPictures, channel_statistics, fingerprint
-from src.transforms import EvalTransform, TrainTransform
+from src.data.dataset import DecodedPictures, channel_statistics, fingerprint
+from src.data.folders import (
+    DataError,
+    find_data_set,
+    list_pictures,
+    load_pictures,
+    show_batch,
+    stratified_split,
+)
+from src.data.transforms import EvalTransform, TrainTransform
 
 HALF = [0.5] * 3
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from conftest import colour_net
 
-from src.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
-from src.data import load_pictures
+from src.data.folders import load_pictures
 from src.export import ExportError, export
 from src.files import replacing
-from src.predictor import Predictor
+from src.inference.predictor import Predictor
+from src.models.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 
 ROOT = Path(__file__).parents[1]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from download_server import Server, assert_nothing_left, assert_whole, content, fetch, make_zip, names, tree
 
-from src import download
-from src.download import DataError
+from src.data import download
+from src.data.download import DataError
 
 pytest_plugins = ("download_fixtures",)
 

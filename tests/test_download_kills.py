@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from download_server import assert_whole, content, fetch, make_zip, names, tree
 
-from src import download
-from src.download import DataError
+from src.data import download
+from src.data.download import DataError
 
 pytest_plugins = ("download_fixtures",)
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def start(server, folder, before=""):
     """A process of its own that fetches, after running the line `before`."""
     code = (
-        f"import sys, time; from pathlib import Path; from src import download; {before}\n"
+        f"import sys, time; from pathlib import Path; from src.data import download; {before}\n"
         "download.download_data_set(Path(sys.argv[1]), sys.argv[2], progress=False, classes=3)"
     )
     command = [sys.executable, "-c", code, str(folder), server.url]
@@ -69,7 +69,7 @@ def test_killed_while_unpacking_then_finished_without_another_download(server, f
 KILL_EVERYWHERE = """
 import json, os, shutil, signal, sys, traceback
 from pathlib import Path
-from src import download
+from src.data import download
 
 url, base = sys.argv[1], Path(sys.argv[2])
 download.tqdm.monitor_interval = 0  # its thread and fork do not go together

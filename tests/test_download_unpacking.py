@@ -6,8 +6,8 @@ import zipfile
 import pytest
 from download_server import PICTURE, assert_nothing_left, assert_whole, fetch, make_zip, names, tree
 
-from src import download
-from src.download import DataError
+from src.data import download
+from src.data.download import DataError
 
 pytest_plugins = ("download_fixtures",)
 

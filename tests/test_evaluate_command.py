@@ -12,9 +12,9 @@ from PIL import Image
 from torch import nn
 
 from src import evaluate
-from src.download import DataError
+from src.data.download import DataError
 from src.evaluate import milliseconds, predict_export
-from src.predictor import Predictor
+from src.inference.predictor import Predictor
 
 COLOURS = {"00.Red": (230, 20, 20), "01.Green": (20, 230, 20), "02.Blue_Tower": (20, 20, 230)}
 

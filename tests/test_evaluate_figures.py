@@ -10,14 +10,14 @@ from known_answers import said
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from src.calibration import (
+from src.evaluate import Predictions, compare, figures, most_confused, per_class, predict
+from src.evaluation.statistics import (
     choose_threshold,
     expected_calibration_error,
     fit_temperature,
     mcnemar,
     wilson_interval,
 )
-from src.evaluate import Predictions, compare, figures, most_confused, per_class, predict
 
 # --- predictions
 

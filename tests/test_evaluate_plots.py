@@ -11,9 +11,9 @@ import torch
 from known_answers import said
 from PIL import Image
 
-from src import plots
 from src.evaluate import Predictions
-from src.predictor import Predictor
+from src.evaluation import plots
+from src.inference.predictor import Predictor
 
 
 def someone_random(n, classes, seed=0, paths=None) -> Predictions:

@@ -12,13 +12,13 @@ import pytest
 import torch
 from PIL import Image
 
-from src.data import load_pictures
+from src.data.folders import load_pictures
+from src.evaluation.calibration import Calibration
 from src.export import CARRIED, ExportError, add_info, export, export_run, main
-from src.model import LandmarkNet, MirroredNet, NetSettings
-from src.predictor import SUMS, Predictor, to_tensor
-from src.recipes import TrainSettings
-from src.rejection import Calibration
+from src.inference.predictor import SUMS, Predictor, to_tensor
+from src.models.scratch import LandmarkNet, MirroredNet, NetSettings
 from src.train import fit
+from src.training.recipes import TrainSettings
 
 NET = NetSettings(widths=(8, 16), depths=(1, 1))
 
@@ -123,9 +123,11 @@ def test_the_file_carries_what_the_app_needs(pictures, network, tmp_path):
         (tmp_path / "src").mkdir()
         for name in CARRIED:
             entry = next(n for n in file.namelist() if n.endswith(f"extra/src/{name}"))
+            (tmp_path / "src" / name).parent.mkdir(exist_ok=True)
             (tmp_path / "src" / name).write_bytes(file.read(entry))
     script = (
-        "import sys; from src.predictor import Predictor; from PIL import Image; import src.app;"
+        "import sys; from src.inference.predictor import Predictor; from PIL import Image;"
+        "import src.app.page;"
         "answer = Predictor.load('e.pt').predict([Image.new('RGB', (40, 50))])[0];"
         "assert len(answer.guesses) == 3;"
         "heavy = {'pandas', 'sklearn', 'matplotlib', 'torchvision'} & sys.modules.keys();"

@@ -26,8 +26,8 @@ from jupyter_server.services.kernels.connection.base import (
 from PIL import Image
 
 from src.host import PROTOCOL
-from src.predictor import Predictor
-from src.shared import INFO, SharedPredictor, serve
+from src.inference.predictor import Predictor
+from src.inference.shared import INFO, SharedPredictor, serve
 
 ROOT = Path(__file__).resolve().parent.parent
 RED = encode(Image.new("RGB", (320, 240), (220, 20, 20)))
@@ -41,7 +41,7 @@ needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromiu
 def network(tiny_export, tmp_path):
     """The socket of a process that serves the tiny export, and the process."""
     address = tmp_path / "network"
-    command = [sys.executable, "-m", "src.shared", str(tiny_export), str(address)]
+    command = [sys.executable, "-m", "src.inference.shared", str(tiny_export), str(address)]
     process = subprocess.Popen(command, cwd=ROOT)
     yield str(address), process
     process.kill()
@@ -81,8 +81,8 @@ def test_nonsense_ends_its_own_connection_only(network, message):
 def test_network_ends_with_the_process_that_started_it(tiny_export, tmp_path):
     address = str(tmp_path / "network")
     script = (
-        "import subprocess, sys, time; from src.shared import SharedPredictor;"
-        "child = subprocess.Popen([sys.executable, '-m', 'src.shared', *sys.argv[1:]]);"
+        "import subprocess, sys, time; from src.inference.shared import SharedPredictor;"
+        "child = subprocess.Popen([sys.executable, '-m', 'src.inference.shared', *sys.argv[1:]]);"
         "SharedPredictor(sys.argv[2]); print(child.pid, flush=True); time.sleep(60)"
     )
     command = [sys.executable, "-c", script, str(tiny_export), address]
@@ -93,7 +93,7 @@ def test_network_ends_with_the_process_that_started_it(tiny_export, tmp_path):
 
 
 def test_asking_a_network_that_never_comes_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("src.shared.PATIENCE", 0.2)
+    monkeypatch.setattr("src.inference.shared.PATIENCE", 0.2)
     with pytest.raises(OSError, match="No such file"):
         SharedPredictor(str(tmp_path / "nobody"))
 
@@ -196,7 +196,7 @@ def test_visitors_share_one_network_and_the_next_is_asked_to_wait(host, chromium
     for pid in kernels:
         assert "libtorch" not in Path(f"/proc/{pid}/maps").read_text()
 
-    [network] = [pid for pid in processes("src.shared") if str(clone) in cmdline(pid)]
+    [network] = [pid for pid in processes("src.inference.shared") if str(clone) in cmdline(pid)]
     os.kill(network, signal.SIGKILL)
     assert "Taj Mahal" in visits[0].upload(("b.jpg", RED))[0]
     assert fetch(f"{host}health")[0] == 200
@@ -226,7 +226,8 @@ def visited(host):
 
 
 @pytest.mark.parametrize("path", [
-    "app.ipynb", "voila.json", "src/app.py", "src/landmarks.csv", "checkpoints/transfer_exported.pt",
+    "app.ipynb", "voila.json", "src/app/page.py", "src/landmarks/landmarks.csv",
+    "checkpoints/transfer_exported.pt",
     "../clone/app.ipynb", "%2e%2e/clone/app.ipynb", "..%2fclone%2fapp.ipynb", "....//app.ipynb",
     "%61pp.ipynb", "app.ipynb%00", "app.ipynb/", "./app.ipynb", "//app.ipynb", "etc/passwd",
     "../../../../etc/passwd", "..%2f..%2f..%2f..%2fetc%2fpasswd", "%252e%252e/app.ipynb", "..%5capp.ipynb",

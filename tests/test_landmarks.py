@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import tzfpy
 
-from src.landmarks import COLUMNS, Landmark, describe, read_landmarks
+from src.landmarks.table import COLUMNS, Landmark, describe, read_landmarks
 
-BUILT_IN = Path(__file__).parents[1] / "src" / "landmarks.csv"
+BUILT_IN = Path(__file__).parents[1] / "src" / "landmarks" / "landmarks.csv"
 
 WONDERS_AND_MONUMENTS = """
     Burj_Khalifa Chichen_Itza Christ_the_Redeemer Eiffel_Tower Great_Wall_of_China Machu_Picchu
@@ -172,13 +172,13 @@ def test_import_reads_no_table_and_needs_no_other_package():
     code = (
         "import sys; opened = []\n"
         "sys.addaudithook(lambda event, args: event == 'open' and opened.append(str(args[0])))\n"
-        "import src.landmarks\n"
+        "import src.landmarks.table\n"
         "assert not [name for name in opened if name.endswith('.csv')], opened\n"
         "outside = {name.split('.')[0] for name in sys.modules} - {*sys.stdlib_module_names}\n"
         "print(*outside)\n"
     )
     command = [sys.executable, "-S", "-c", code]
-    root = BUILT_IN.parents[1]
+    root = BUILT_IN.parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     assert {*done.stdout.split()} <= {"__main__", "__mp_main__", "src"}
 

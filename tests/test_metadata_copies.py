@@ -15,10 +15,10 @@ from conftest import encode, quarters
 from metadata_samples import BARE, CAMERA, HERE, TAJ, exiftool, exiftool_all, names, needs_exiftool, with_exif
 from PIL import Image, ImageCms
 
-from src import xmp
-from src.metadata import embed, sidecar, undo_copy, undo_sidecar, write_copy, write_sidecar
-from src.photo_metadata import read_gps, read_time, strip_metadata
-from src.xmp import ESTIMATE, MetadataError
+from src.photos import xmp
+from src.photos.read_metadata import read_gps, read_time, strip_metadata
+from src.photos.write_tags import embed, sidecar, undo_copy, undo_sidecar, write_copy, write_sidecar
+from src.photos.xmp import ESTIMATE, MetadataError
 
 SAMPLES = Path(os.environ.get("LANDMARK_IMAGES", "nowhere")).parent / "exif_samples"
 needs_samples = pytest.mark.skipif(

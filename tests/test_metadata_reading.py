@@ -7,10 +7,10 @@ from conftest import encode, quarters
 from metadata_samples import CAMERA, HERE, TAJ, packet, rational, with_exif
 from PIL import TiffImagePlugin
 
-from src import xmp
-from src.metadata import embed, sidecar
-from src.photo_metadata import read_gps, read_time
-from src.xmp import ESTIMATE
+from src.photos import xmp
+from src.photos.read_metadata import read_gps, read_time
+from src.photos.write_tags import embed, sidecar
+from src.photos.xmp import ESTIMATE
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "HEIF"])

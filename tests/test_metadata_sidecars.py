@@ -24,11 +24,11 @@ from metadata_samples import (
 )
 from PIL import Image
 
-from src import metadata, xmp
-from src import photo_files as files
-from src.metadata import find_sidecar, sidecar, undo_sidecar, write_sidecar
-from src.tagging import clean
-from src.xmp import ESTIMATE, MetadataError
+from src.landmarks.tags import clean
+from src.photos import files, xmp
+from src.photos import write_tags as metadata
+from src.photos.write_tags import find_sidecar, sidecar, undo_sidecar, write_sidecar
+from src.photos.xmp import ESTIMATE, MetadataError
 
 
 @needs_exiftool

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from src.model import NEVER, LandmarkNet, MirroredNet, NetSettings
+from src.models.scratch import NEVER, LandmarkNet, MirroredNet, NetSettings
 
 SMALL = NetSettings(widths=(8, 16), depths=(1, 2))
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import make_data_set, make_others
 from nbclient import NotebookClient
 
-from src.predictor import Predictor
+from src.inference.predictor import Predictor
 
 ROOT = Path(__file__).parents[1]
 TRAINING = ("cnn_from_scratch.ipynb", "transfer_learning.ipynb")

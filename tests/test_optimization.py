@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from src.optimization import (
+from src.models.pretrained import build_transfer
+from src.training.optimization import (
     LandmarkLoss,
     find_learning_rate,
     get_optimizer,
@@ -14,7 +15,6 @@ from src.optimization import (
     parameter_groups,
     plot_learning_rates,
 )
-from src.transfer import build_transfer
 
 
 def test_label_smoothing_by_hand():

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from src.answers import Answer, Guess
-from src.landmarks import Landmark
-from src.outings import KILOMETRES, MINUTES, TRUST, Moment, distance_km, revise, trust
+from src.inference.answers import Answer, Guess
+from src.landmarks.evidence import KILOMETRES, MINUTES, TRUST, Moment, distance_km, revise, trust
+from src.landmarks.table import Landmark
 
 TAJ = Landmark("00.Taj_Mahal", "Taj Mahal", latitude=27.1751, longitude=78.0421, extent_km=0.6)
 FORT = Landmark("01.Agra_Fort", "Agra Fort", latitude=27.1795, longitude=78.0211, extent_km=0.8)

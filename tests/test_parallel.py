@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import make_data_set
 
-from src.checkpoints import load_checkpoint
+from src.models.checkpoints import load_checkpoint
 
 ROOT = Path(__file__).parents[1]
 # fmt: off

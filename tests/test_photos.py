@@ -8,8 +8,8 @@ import pytest
 from conftest import encode, png, quarters
 from PIL import Image, ImageCms
 
-from src import photos
-from src.photos import PhotoError, read_photo
+from src.photos import decode as photos
+from src.photos.decode import PhotoError, read_photo
 
 RED, GREEN, BLUE, YELLOW = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)
 
@@ -60,7 +60,7 @@ def test_heic_without_the_library_says_what_to_do(monkeypatch):
 def test_module_works_without_pillow_heif():
     code = (
         "import sys; sys.modules['pillow_heif'] = None\n"
-        "import src.photos as p; assert p.pillow_heif is None\n"
+        "import src.photos.decode as p; assert p.pillow_heif is None\n"
         "assert 'torch' not in sys.modules and 'numpy' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

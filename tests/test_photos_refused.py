@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from src import photos
-from src.photos import PhotoError, read_photo
+from src.photos import decode as photos
+from src.photos.decode import PhotoError, read_photo
 
 
 @pytest.mark.parametrize("name", ["taj.png", "taj", "taj.pdf", "taj.heic"])

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.data import list_pictures
+from src.data.folders import list_pictures
 from src.evaluate import figures, predict_export
-from src.predictor import Predictor
+from src.inference.predictor import Predictor
 
 ROOT = Path(__file__).parents[1]
 pytestmark = [

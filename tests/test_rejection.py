@@ -8,13 +8,13 @@ import torch
 from conftest import colour_net, make_others
 from PIL import Image
 
-from src.data import DataError, find_others, load_pictures, split_others
+from src.data.folders import DataError, find_others, load_pictures, split_others
 from src.evaluate import extract_features, predict_export
+from src.evaluation.calibration import GATE_POWER, calibrate, fit_gate
 from src.export import export, export_run
-from src.model import LandmarkNet, NetSettings
-from src.recipes import TrainSettings
-from src.rejection import GATE_POWER, calibrate, fit_gate
+from src.models.scratch import LandmarkNet, NetSettings
 from src.train import fit
+from src.training.recipes import TrainSettings
 
 
 @pytest.fixture

@@ -9,12 +9,13 @@ from conftest import quarters
 from PIL import Image
 from tag_library import photo, table
 
-from src import runtime, tag
-from src.data import load_pictures
+from src import tag
+from src.data.folders import load_pictures
+from src.data.transforms import Preprocess
 from src.export import export
-from src.model import ALWAYS, NEVER, LandmarkNet, MirroredNet, NetSettings
-from src.predictor import Predictor
-from src.transforms import Preprocess
+from src.inference import openvino as runtime
+from src.inference.predictor import Predictor
+from src.models.scratch import ALWAYS, NEVER, LandmarkNet, MirroredNet, NetSettings
 
 pytest.importorskip("openvino")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tag_library import contents, photo, run
 
-from src import catalog as catalogs
+from src.library import catalog as catalogs
 
 pytest_plugins = ("tag_fixtures",)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tag_library import contents, photo, run, table
 
-from src import catalog as catalogs
+from src.library import catalog as catalogs
 
 pytest_plugins = ("tag_fixtures",)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tag_library import run, table
 
-from src import catalog as catalogs
 from src import tag
+from src.library import catalog as catalogs
 
 pytest_plugins = ("tag_fixtures",)
 

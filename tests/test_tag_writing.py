@@ -47,11 +47,11 @@ def test_a_person_decides_what_is_written(library, capsys):
 
 
 def test_many_photos_get_several_pages(library, monkeypatch):
-    monkeypatch.setattr("src.review.PAGE", 3)
+    monkeypatch.setattr("src.library.review.PAGE", 3)
     run(library, "--review")
     assert "Page 1 of 2" in Path("tags.review.html").read_text()
     assert Path("tags.review-2.html").read_text().count("<figure>") == 1
-    monkeypatch.setattr("src.review.PAGE", 5)
+    monkeypatch.setattr("src.library.review.PAGE", 5)
     run(library, "--review")
     assert not Path("tags.review-2.html").exists()
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from src.landmarks import Landmark, describe
-from src.tagging import clean, hashtag, model_name, tags_for
+from src.landmarks.table import Landmark, describe
+from src.landmarks.tags import clean, hashtag, model_name, tags_for
 
 
 def answer(landmark: Landmark, probability: float = 0.973, recognised: bool = True):

@@ -12,11 +12,11 @@ import pytest
 import torch
 from conftest import make_others
 
-from src.checkpoints import CheckpointError, load_checkpoint, restore
-from src.data import load_pictures, split_others
-from src.dataset import read_picture
-from src.model import LandmarkNet, NetSettings
-from src.recipes import Recipe, TrainSettings
+from src.data.dataset import read_picture
+from src.data.folders import load_pictures, split_others
+from src.models.checkpoints import CheckpointError, load_checkpoint, restore
+from src.models.pretrained import build_transfer
+from src.models.scratch import LandmarkNet, NetSettings
 from src.train import (
     average_weights,
     fit,
@@ -25,7 +25,7 @@ from src.train import (
     run_recipe,
     validate,
 )
-from src.transfer import build_transfer
+from src.training.recipes import Recipe, TrainSettings
 
 ROOT = Path(__file__).parents[1]
 NET = NetSettings(widths=(8, 16), depths=(1, 1))

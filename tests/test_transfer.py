@@ -7,8 +7,8 @@ import torch
 import torchvision
 from torch import nn
 
-from src.probe import cross_validated, linear_probe
-from src.transfer import PACKAGED, WeightsError, available_backbones, build_transfer
+from src.evaluation.linear_probe import cross_validated, linear_probe
+from src.models.pretrained import PACKAGED, WeightsError, available_backbones, build_transfer
 
 # one of each family of torchvision, the smallest, and a few of timm's
 FAMILIES = {

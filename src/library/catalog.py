@@ -1,0 +1,275 @@
+"""The catalog: an SQLite file that remembers photos, answers and what was written, across runs and kills.
+
+Answers belong to the content of a file and to a model, so a photo that was moved, renamed or copied is not
+asked about again. Each change is one transaction: a kill at any moment leaves the catalog as it was before
+or after it. A power cut may take the last answers too, which are asked for again, but nothing of what is
+known of written files. The open catalog is locked; the lock is the kernel's, so a killed process does not
+keep it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.landmarks.tags import Tags
+from src.library.catalog_file import open_catalog
+from src.library.records import COLUMNS, Record
+
+if TYPE_CHECKING:
+    from src.library.scan import Found, Photo
+
+PAGE = 500  # rows that are held at a time
+_UNANSWERED = """
+FROM files WHERE run = :run AND error IS NULL AND NOT EXISTS
+(SELECT 1 FROM answers WHERE answers.hash = files.hash AND model = :model)
+"""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the catalog knows of a photo: a model's answer, with when and where it was taken, or an error."""
+
+    path: str
+    hash: str
+    error: str
+    known: float
+    guesses: list[tuple[str, float]]  # class names and probabilities, best first
+    time: datetime | None
+    latitude: float | None
+    longitude: float | None
+
+
+@dataclass(frozen=True)
+class Write:
+    """Tags that were written, or were about to be when a kill came (`done` is False)."""
+
+    photo: str
+    target: str
+    root: str | None  # the folder of all copies; None for a sidecar
+    tags: Tags
+    done: bool
+
+
+class Catalog:
+    """An open catalog, for one thread; a context that closes it.
+
+    Raises CatalogError where it cannot be opened, is none, is of another version or in use; later, where the
+    disk fails, sqlite3.Error, which `explain` puts into words.
+    """
+
+    def __init__(self, path: Path):
+        self._db = open_catalog(path)
+        self.run = 0  # the number of this run
+
+    def __enter__(self) -> Catalog:
+        return self
+
+    def __exit__(self, *_error) -> None:
+        self._db.close()
+
+    # ---- Photos and answers
+
+    def note(self, found: Iterable[Found]) -> None:
+        """Begin a run with these files; what an earlier one knew of an unchanged file stays."""
+        statement = """
+            INSERT INTO files SELECT :path, :folder, :size, :mtime_ns, NULL, :error, :run
+            WHERE NOT EXISTS (SELECT 1 FROM writes WHERE target = :path AND root IS NOT NULL)
+            ON CONFLICT (path) DO UPDATE SET run = excluded.run, error = excluded.error,
+            hash = CASE WHEN (size, mtime_ns) = (excluded.size, excluded.mtime_ns) THEN hash END,
+            size = excluded.size, mtime_ns = excluded.mtime_ns
+        """
+        with self.transaction():
+            self.run = self._one("SELECT coalesce(max(run), 0) + 1 FROM files")
+            self._db.executemany(statement, map(self._file, found))
+
+    def _file(self, found: Found) -> dict:
+        path, error = os.fsencode(found.path), found.error or None
+        folder = path.rpartition(os.fsencode(os.sep))[0]
+        return asdict(found) | {"path": path, "folder": folder, "error": error, "run": self.run}
+
+    def count_unanswered(self, model: str) -> int:
+        """How many photos of this run the model has not answered for."""
+        return self._one(f"SELECT count(*) {_UNANSWERED}", run=self.run, model=model)
+
+    def unanswered(self, model: str) -> Iterator[str]:
+        """Their paths; answers may be saved meanwhile."""
+        pages = self._paged(f"SELECT path {_UNANSWERED} AND", run=self.run, model=model)
+        return (os.fsdecode(path) for (path,) in pages)
+
+    def has_answer(self, content: str, model: str) -> bool:
+        """Whether the model answered for this content, under whatever name."""
+        where = "hash = :hash AND model = :model"
+        return self._one(f"SELECT count(*) FROM answers WHERE {where}", hash=content, model=model) > 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is saved in this context is saved at once, or, where it ends with an error, not at all."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    def save_answer(self, photo: Photo, model: str, known: float, guesses: list[tuple[str, float]]) -> None:
+        """Save what a model says of a photo's content; `save_read` says which file has it."""
+        taken = photo.time and photo.time.isoformat()
+        row = (photo.hash, model, known, json.dumps(guesses), taken, *(photo.place or (None, None)))
+        self._db.execute(
+            "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*row, photo.thumbnail, _now()),
+        )
+
+    def save_read(self, path: str, content: str | None, error: str | None = None) -> None:
+        """Save the hash of what was read from a file, or why it could not be."""
+        row = (content, error, os.fsencode(path))
+        self._db.execute("UPDATE files SET hash = ?, error = ? WHERE path = ?", row)
+
+    def folders(self, model: str) -> Iterator[list[Known]]:
+        """All that is known of this run's files, folder by folder."""
+        rows = self._db.execute(
+            "SELECT folder, path, files.hash, error, known, guesses, taken, latitude, longitude"
+            " FROM files LEFT JOIN answers ON answers.hash = files.hash AND model = ?"
+            " WHERE run = ? AND (known IS NOT NULL OR error IS NOT NULL) ORDER BY folder, path",
+            (model, self.run),
+        )
+        for _, group in groupby(rows, key=lambda row: row[0]):
+            yield [_known(*row[1:]) for row in group]
+
+    # ---- Records
+
+    def save_records(self, records: Iterable[tuple[Record, Tags | None, str]]) -> None:
+        """Save this run's records in the place of those before: each with its tags and its photo's hash."""
+        with self.transaction():
+            self._db.execute("DELETE FROM records")
+            marks = ", ".join("?" * (len(COLUMNS) + 2))
+            self._db.executemany(f"INSERT INTO records VALUES ({marks})", map(_record_row, records))
+
+    def records(self) -> Iterator[Record]:
+        """This run's records by path."""
+        return map(_record, self._paged(f"SELECT {', '.join(COLUMNS)} FROM records WHERE"))
+
+    def records_to_review(self, model: str) -> Iterator[tuple[Record, bytes | None]]:
+        """Records with thumbnails, by landmark, doubtful ones first; what has no landmark comes last."""
+        rows = self._db.execute(
+            f"SELECT {', '.join(f'records.{column}' for column in COLUMNS)}, thumbnail"
+            " FROM records LEFT JOIN answers ON hash = thumbnail_of AND model = ?"
+            " ORDER BY error <> '', landmark = '', landmark, records.probability, path",
+            (model,),
+        )
+        return ((_record(row[:-1]), row[-1]) for row in rows)
+
+    def tags_to_write(self) -> Iterator[tuple[str, str, Tags]]:
+        """Path, landmark and tags of each record that has tags, by path; writes may be saved meanwhile."""
+        rows = self._paged("SELECT path, landmark, facts FROM records WHERE facts IS NOT NULL AND")
+        return ((os.fsdecode(path), landmark, _tags(facts)) for path, landmark, facts in rows)
+
+    def counts(self, column: str) -> list[tuple[str, int]]:
+        """How many recognised photos there are of each value of a column, the most frequent first."""
+        if column not in COLUMNS:
+            raise ValueError(f"There is no column {column!r}.")
+        statement = "SELECT {0}, count(*) FROM records WHERE landmark <> '' GROUP BY {0} ORDER BY 2 DESC, 1"
+        return self._db.execute(statement.format(column)).fetchall()
+
+    def count_records(self) -> int:
+        """How many photos there are in this run."""
+        return self._one("SELECT count(*) FROM records")
+
+    def places(self) -> list[tuple[str, float, float, int]]:
+        """Each landmark with a place: name, latitude, longitude, and how many photos show it."""
+        return self._db.execute(
+            "SELECT landmark, latitude, longitude, count(*) FROM records"
+            " WHERE latitude IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 4 DESC"
+        ).fetchall()
+
+    # ---- What was written
+
+    def find_write(self, photo: str, target: str) -> Write | None:
+        """What is known of one target of a photo."""
+        where = "path = ? AND target = ?"
+        return next(self._writes(where, (os.fsencode(photo), os.fsencode(target))), None)
+
+    def writes_below(self, folder: str) -> list[Write]:
+        """What was written, or may have been, for photos below a folder."""
+        prefix = os.fsencode(folder.rstrip(os.sep) + os.sep)
+        return list(self._writes("substr(path, 1, ?) = ? ORDER BY target", (len(prefix), prefix)))
+
+    def save_write(self, write: Write) -> None:
+        """Save that something is about to be written, or is (`done`)."""
+        now = _now()
+        row = (*map(os.fsencode, (write.photo, write.target)), write.root and os.fsencode(write.root))
+        row += (json.dumps(asdict(write.tags)), now, now if write.done else None)
+        self._execute_on_disk(
+            "INSERT INTO writes VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET tags = excluded.tags, done = excluded.done",
+            row,
+        )
+
+    def forget_write(self, write: Write) -> None:
+        """Forget what was undone."""
+        row = (os.fsencode(write.photo), os.fsencode(write.target))
+        self._execute_on_disk("DELETE FROM writes WHERE path = ? AND target = ?", row)
+
+    def _writes(self, where: str, values: tuple) -> Iterator[Write]:
+        rows = self._db.execute(f"SELECT path, target, root, tags, done FROM writes WHERE {where}", values)
+        for path, target, root, tags, done in rows:
+            root = root and os.fsdecode(root)
+            yield Write(os.fsdecode(path), os.fsdecode(target), root, _tags(tags), done is not None)
+
+    # ---- SQLite
+
+    def _execute_on_disk(self, statement: str, values: tuple) -> None:
+        """Change what no power cut may take: it is on the disk before the file that it speaks of changes."""
+        self._db.execute("PRAGMA synchronous = FULL")
+        try:
+            self._db.execute(statement, values)
+        finally:
+            self._db.execute("PRAGMA synchronous = NORMAL")
+
+    def _one(self, statement: str, **values) -> int:
+        return self._db.execute(statement, values).fetchone()[0]
+
+    def _paged(self, statement: str, **values) -> Iterator[tuple]:
+        """Rows by path, their first column, a page at a time, so that tables may change in between."""
+        after = b""
+        while page := self._db.execute(
+            f"{statement} path > :after ORDER BY path LIMIT {PAGE}", values | {"after": after}
+        ).fetchall():
+            yield from page
+            after = page[-1][0]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _known(path, content, error, known, guesses, taken, latitude, longitude) -> Known:
+    time = taken and datetime.fromisoformat(taken)
+    pairs = [tuple(pair) for pair in json.loads(guesses or "[]")]
+    return Known(os.fsdecode(path), content or "", error or "", known, pairs, time, latitude, longitude)
+
+
+def _record_row(entry: tuple[Record, Tags | None, str]) -> tuple:
+    record, tags, content = entry
+    row = asdict(record) | {"path": os.fsencode(record.path), "tags": json.dumps(record.tags)}
+    return (*row.values(), tags and json.dumps(asdict(tags)), content)
+
+
+def _record(row: tuple) -> Record:
+    path, *values, tags, error = row
+    named = dict(zip(COLUMNS[1:-2], values, strict=True))
+    return Record(os.fsdecode(path), **named, tags=tuple(json.loads(tags)), error=error)
+
+
+def _tags(facts: str) -> Tags:
+    values = json.loads(facts).items()
+    return Tags(**{name: tuple(value) if isinstance(value, list) else value for name, value in values})

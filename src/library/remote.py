@@ -1,0 +1,99 @@
+"""Photos at an address, ``s3://bucket/folder``, and not in a folder: listed and read by pyarrow or fsspec.
+
+pyarrow itself knows ``s3``, ``gs``, ``abfs``, ``hdfs`` and ``file``, and takes keys and settings from the
+environment; for any other scheme, the package that fsspec wants for it must be installed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from src.library.scan import SUFFIXES, Found, printable
+from src.photos.decode import shown_name
+from src.photos.files import check_file_size
+from src.photos.xmp import MetadataError
+
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")  # two letters and more, as "C:" is a disk
+
+
+class AddressError(ValueError):
+    """Nothing can be found at an address; the message is one sentence."""
+
+
+def is_address(text: str) -> bool:
+    """Whether this is an address and not a path of this machine."""
+    return _SCHEME.match(text) is not None
+
+
+class Addressed:
+    """The photos below an address. Their own ones have neither keys nor options, so they may go into a table.
+
+    Raises AddressError where no program is known that reads such addresses.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._scheme = _SCHEME.match(address).group()
+        try:
+            self._files, self._root = _open(address)
+        except (OSError, ValueError, ImportError) as error:
+            raise AddressError(f"{self._scheme}… cannot be opened: {_line(error)}") from error
+
+    def find(self, others: Counter) -> Iterator[Found]:
+        """All photos, by their names, but not hidden ones, as `find_photos` does for a folder.
+
+        Args:
+            others: counts, by suffix, the files that are passed over.
+
+        Raises AddressError where the list cannot be had.
+        """
+        from pyarrow.fs import FileSelector
+
+        try:
+            entries = self._files.get_file_info(FileSelector(self._root, recursive=True))
+        except Exception as error:  # each kind of storage fails in its own ways
+            raise AddressError(f"{self._address(self._root)} cannot be listed: {_line(error)}") from error
+        for entry in entries:
+            below = PurePosixPath(entry.path[len(self._root) :])
+            if not entry.is_file or any(part.startswith(".") for part in below.parts):
+                continue
+            if entry.path.lower().endswith(SUFFIXES):
+                yield Found(self._address(entry.path), entry.size or 0, entry.mtime_ns or 0)
+            else:
+                others[printable(below.suffix.lower()) or "no suffix"] += 1
+
+    def read(self, address: str) -> bytes:
+        """The whole file at an address that `find` gave; raises MetadataError."""
+        own = self._root.startswith(self._scheme)
+        path = address if own else address.removeprefix(self._scheme)
+        try:
+            with self._files.open_input_file(path) as file:
+                check_file_size(max(1, file.size()), address)  # that it is empty is for its reader to say
+                return file.read()
+        except MetadataError:
+            raise
+        except Exception as error:  # each kind of storage fails in its own ways
+            raise MetadataError(f"{shown_name(address)} cannot be read: {_line(error)}") from error
+
+    def _address(self, path: str) -> str:
+        return path if path.startswith(self._scheme) else self._scheme + path
+
+
+def _open(address: str) -> tuple:
+    """The file system of an address, and the path in it."""
+    import pyarrow  # here, as a folder needs none of this
+    from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
+
+    try:
+        return FileSystem.from_uri(address)
+    except pyarrow.ArrowInvalid:  # none of pyarrow's own
+        import fsspec
+
+        files, path = fsspec.url_to_fs(address)
+        return PyFileSystem(FSSpecHandler(files)), path
+
+
+def _line(error: Exception) -> str:
+    return printable(str(error) or type(error).__name__).rstrip(".") + "; check the address and try again."

@@ -1,0 +1,197 @@
+"""The tagger's work on a Ray cluster: workers read photos and ask the network, one process keeps the catalog.
+
+Only paths go out, and only answers come back, so one catalog serves many machines. What a worker that dies
+had in hand is given to another; what has come back is safe, so a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+import pyarrow
+
+from src.library.catalog import Catalog
+from src.library.remote import Addressed
+from src.library.scan import Photo, printable, progress, read_file, read_or_error
+
+TASK = 32  # photos that go to a worker at a time, and that another has to do again where it dies
+RETRIES = 4  # of a task: machines come and go, but a photo that kills its worker must not go round for ever
+
+_ANSWER = pyarrow.schema(
+    {
+        "path": pyarrow.binary(),  # as file systems have it, which need not be Unicode
+        "error": pyarrow.string(),  # why there is no answer; then all that follows is null
+        "hash": pyarrow.string(),
+        "known": pyarrow.float64(),
+        "classes": pyarrow.list_(pyarrow.string()),
+        "probabilities": pyarrow.list_(pyarrow.float64()),
+        "taken": pyarrow.string(),  # ISO 8601
+        "place": pyarrow.list_(pyarrow.float64()),  # latitude and longitude, degrees
+        "thumbnail": pyarrow.binary(),
+    }
+)
+
+
+class ClusterError(RuntimeError):
+    """The cluster cannot be had, or has failed; the message is one sentence."""
+
+
+class Worker:
+    """A process of the cluster that holds the network and answers for the photos of a task.
+
+    Args:
+        export: reference to the bytes of an export.
+        many: whether it pays to build the faster network.
+        address: where the photos are, if not in a folder that this machine has as well.
+    """
+
+    def __init__(self, export, many: bool, address: str | None) -> None:
+        import ray
+
+        from src.inference.openvino import fastest
+        from src.inference.predictor import Predictor
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "export.pt")
+            path.write_bytes(ray.get(export))
+            predictor = Predictor.load(path)
+        self._predictor = fastest(predictor, 1) if many else predictor
+        self._read = Addressed(address).read if address else read_file
+
+    def __call__(self, task: pyarrow.Table) -> pyarrow.Table:
+        """A table with a column ``path`` becomes one of `_ANSWER`, a row for each photo."""
+        return pyarrow.Table.from_pylist([self._answer(path) for path in task["path"].to_pylist()], _ANSWER)
+
+    def _answer(self, path: bytes) -> dict:
+        photo = read_or_error(os.fsdecode(path), self._predictor.short_side, self._read)
+        if isinstance(photo, str):
+            return {"path": path, "error": photo}
+        [answer] = self._predictor.predict([photo.picture])
+        return {
+            "path": path,
+            "hash": photo.hash,
+            "known": answer.known,
+            "classes": [guess.landmark.class_name for guess in answer.guesses],
+            "probabilities": [guess.probability for guess in answer.guesses],
+            "taken": photo.time and photo.time.isoformat(),
+            "place": photo.place,
+            "thumbnail": photo.thumbnail,
+        }
+
+
+def answer_all(
+    catalog: Catalog, export: bytes, model: str, workers: int | None, many: bool, address: str | None
+) -> None:
+    """Ask the model about every photo that it has not answered for, as `src.library.run_local` does.
+
+    Args:
+        catalog: knows the photos, and gets the answers.
+        export: the file of the model.
+        model: its name in the catalog.
+        workers: how many processes answer, each on a core of its own; as many as there are cores if None.
+        many: whether it pays to build the faster network.
+        address: where the photos are, if not in a folder that every machine has.
+
+    Raises:
+        ClusterError: the cluster that ``RAY_ADDRESS`` names is not there, or a task failed again and again.
+    """
+    tasks = list(_tasks(catalog.unanswered(model)))
+    if not tasks:
+        return
+    with _connected(workers) as size, progress(None, catalog.count_unanswered(model)) as bar:
+        for answers in _answers(tasks, min(size, len(tasks)), export, many, address):
+            _save(catalog, model, answers)
+            bar.update(len(answers))
+
+
+def _tasks(paths: Iterator[str]) -> Iterator[pyarrow.Table]:
+    while task := [os.fsencode(path) for path in islice(paths, TASK)]:
+        yield pyarrow.table({"path": pyarrow.array(task, pyarrow.binary())})
+
+
+def _answers(
+    tasks: list[pyarrow.Table], workers: int, export: bytes, many: bool, address: str | None
+) -> Iterator[pyarrow.Table]:
+    """A table of `_ANSWER` for each task, in the order in which they are done."""
+    import ray
+    from ray.data import ActorPoolStrategy
+
+    with warnings.catch_warnings():
+        # of the number of retries, which Ray takes no more from 2.64 on; the requirements stop before that
+        warnings.simplefilter("ignore", DeprecationWarning)
+        answered = ray.data.from_arrow(tasks).map_batches(
+            Worker,
+            fn_constructor_args=(ray.put(export), many, address),
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=ActorPoolStrategy(size=workers),
+            num_cpus=1,
+            max_task_retries=RETRIES,
+        )
+    return iter(answered.iter_batches(batch_size=None, batch_format="pyarrow"))
+
+
+def _save(catalog: Catalog, model: str, answers: pyarrow.Table) -> None:
+    with catalog.transaction():
+        for row in answers.to_pylist():
+            path = os.fsdecode(row["path"])
+            if row["error"]:
+                catalog.save_read(path, None, row["error"])
+                continue
+            time = row["taken"] and datetime.fromisoformat(row["taken"])
+            photo = Photo(row["hash"], None, row["thumbnail"], time, row["place"])
+            guesses = list(zip(row["classes"], row["probabilities"], strict=True))
+            catalog.save_answer(photo, model, row["known"], guesses)
+            catalog.save_read(path, photo.hash)
+
+
+@contextmanager
+def _connected(workers: int | None) -> Iterator[int]:
+    """Join the cluster that ``RAY_ADDRESS`` names, or start one on this machine; gives the number of workers.
+
+    Ray reports nothing to its makers, and what is started here listens on this machine only.
+    """
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    options = {}
+    if address == "local":
+        # Ray's switch for "no other machines", on every system in spite of its name; read when it is imported
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        options = {"num_cpus": workers or os.cpu_count(), "include_dashboard": False}
+    else:  # one that is not there would be waited for a quarter of an hour
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else it warns of how its own actors are made
+    import ray
+    import ray.data.exceptions
+
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters comes as an exception
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    code = {"py_modules": [str(Path(__file__).parents[1])], "excludes": ["__pycache__"]}
+    try:
+        try:
+            ray.init(
+                address, runtime_env=code, log_to_driver=False, logging_level=logging.CRITICAL, **options
+            )
+        except Exception as error:  # Ray has no class for a cluster that cannot be had
+            raise ClusterError(f"There is no Ray cluster at {address}: {_line(error)}.") from error
+        yield workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+    except (ray.exceptions.RayError, ray.data.exceptions.SystemException) as error:
+        raise ClusterError(
+            f"The cluster failed: {_line(error)}; see to it, and start again to go on."
+        ) from error
+    finally:
+        ray.shutdown()
+
+
+def _line(error: Exception) -> str:
+    """What went wrong, on one line; above the last one are tracebacks of other machines."""
+    return printable(str(error).strip().rpartition("\n")[2]).rstrip(".") or type(error).__name__

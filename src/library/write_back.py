@@ -1,0 +1,150 @@
+"""Tags of many photos written to sidecars or copies, and taken back.
+
+The order makes a kill at any moment harmless. First the catalog saves what is about to be written and where,
+then the file gets its place in one step (`write_tags`), then the catalog saves that it is done. So the
+catalog knows every file that may be ours, and --undo finds them all; the other order would lose the one that
+was written just before a kill. A write that was planned and not done is simply done again: a sidecar takes
+the same tags twice with the same bytes, and a copy that did get its place bears our seal, by which
+`undo_copy` tells it from a stranger's file. Undoing goes the other way round, first the file, then the
+catalog, for the same reason.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from src.landmarks.tags import Tags
+from src.library.catalog import Catalog, Write
+from src.photos.files import TEMPORARY, explained
+from src.photos.write_tags import find_sidecar, undo_copy, undo_sidecar, write_copy, write_sidecar
+from src.photos.xmp import MetadataError
+
+
+@dataclass(frozen=True)
+class Step:
+    """What became of one photo: written, unchanged, rejected, not reviewed, undone, gone or failed (why)."""
+
+    photo: str
+    what: str
+    error: str = ""
+
+
+def write_all(
+    catalog: Catalog, root: Path, to: Path | None, decided: Mapping[str, tuple[str, bool]] | None
+) -> Iterator[Step]:
+    """Write the tags of this run's records, one after the other; what fails does not stop the rest.
+
+    Args:
+        catalog: with the records.
+        root: the library's folder, absolute.
+        to: where the copies go, in folders as in the library; None for sidecars.
+        decided: by path, a person's decision on a landmark; None where no one was asked.
+    """
+    for photo, landmark, tags in catalog.tags_to_write():
+        seen, approved = (landmark, True) if decided is None else decided.get(photo, ("", False))
+        if seen == landmark and approved:
+            yield _tried(catalog, root, to, photo, tags)
+        else:  # "not reviewed": new, or called otherwise than when it was looked at
+            yield Step(photo, "rejected" if seen == landmark else "not reviewed")
+
+
+def undo_all(catalog: Catalog, folder: Path) -> Iterator[Step]:
+    """Take back all that was written for photos below a folder (absolute), one after the other."""
+    for write in catalog.writes_below(os.fspath(folder)):
+        try:
+            step = Step(write.photo, "undone" if _undo(catalog, write) else "gone")
+            catalog.forget_write(write)
+        except MetadataError as error:
+            catalog.save_write(write)  # as it was
+            step = Step(write.photo, "failed", str(error))
+        yield step
+
+
+def _tried(catalog: Catalog, root: Path, to: Path | None, photo: str, tags: Tags) -> Step:
+    try:
+        return Step(photo, "written" if _write(catalog, root, to, photo, tags) else "unchanged")
+    except MetadataError as error:
+        return Step(photo, "failed", str(error))
+
+
+def _write(catalog: Catalog, root: Path, to: Path | None, photo: str, tags: Tags) -> bool:
+    """Write one photo's tags; False where they are there already."""
+    target = find_sidecar(photo) if to is None else to / Path(photo).relative_to(root)
+    before = catalog.find_write(photo, os.fspath(target))
+    there = _exists(target)
+    if before and before.done and before.tags == tags and there:
+        return False
+    if to and there and not before:
+        raise MetadataError(f"{target} is there already; move it away, or copy to another folder.")
+    planned = Write(photo, os.fspath(target), to and os.fspath(to), tags, done=False)
+    if before and not before.done:
+        _sweep(target)
+    catalog.save_write(planned)
+    try:
+        if to is None:
+            write_sidecar(photo, tags)
+        else:
+            _replace_copy(photo, target, tags)
+    except MetadataError:  # nothing was written
+        if before:
+            catalog.save_write(before)
+        else:
+            catalog.forget_write(planned)
+        raise
+    catalog.save_write(replace(planned, done=True))
+    return True
+
+
+def _replace_copy(photo: str, target: Path, tags: Tags) -> None:
+    if _exists(target):
+        undo_copy(target)
+    with explained(target.parent, "made"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    write_copy(photo, target, tags)
+
+
+def _undo(catalog: Catalog, write: Write) -> bool:
+    """Take back one write; False where nothing of it is there any more."""
+    target = Path(write.target)
+    base = Path(write.root) if write.root else target.parent
+    with explained(base, "read"):
+        base.stat()  # a disk may not be connected: then nothing is known, and nothing forgotten
+    if not write.done:
+        _sweep(target)
+    catalog.save_write(replace(write, done=False))
+    there = _exists(target)
+    if there and write.root:
+        undo_copy(target)
+    elif there:
+        there = undo_sidecar(target)
+    if write.root:
+        _remove_empty(target.parent, base)
+    return there
+
+
+def _sweep(target: Path) -> None:
+    """Remove what a kill left beside `target`: a file that was being written and had no name yet."""
+    with suppress(OSError):
+        for path in Path(os.path.realpath(target)).parent.iterdir():
+            if TEMPORARY.fullmatch(path.name):
+                path.unlink()
+
+
+def _remove_empty(folder: Path, base: Path) -> None:
+    """Remove a folder and those above it, below `base`, as long as they are empty."""
+    with suppress(OSError):
+        while folder != base:
+            folder.rmdir()
+            folder = folder.parent
+
+
+def _exists(path: Path) -> bool:
+    """Whether something is there, be it a broken link; MetadataError where that cannot be known."""
+    with explained(path, "read"):
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True

@@ -1,0 +1,311 @@
+"""Tags in files: XMP sidecars beside photos, copies of photos with tags inside, and the way back.
+
+A photo's own file is only ever read. Copies are written by exiv2 (GPL), which is loaded only then; sidecars
+need nothing but Python and Pillow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from src.landmarks.tags import Tags
+from src.photos.decode import shown_name
+from src.photos.files import exists, explained, read, sync_folder, write
+from src.photos.read_metadata import (
+    embedded,
+    open_photo,
+    picture,
+    said_by,
+)
+from src.photos.xmp import (
+    ADDED,
+    CREATED,
+    EMPTY,
+    ESTIMATE,
+    NAMESPACES,
+    MetadataError,
+    Packet,
+    add,
+    new_ones,
+    remove,
+)
+
+# Photos that may share a sidecar IMG_1.xmp with others of their name, raw ones among them.
+_PHOTO_SUFFIX = re.compile(
+    r"\.(jpe?g|png|webp|gif|hei[cf]|avif|tiff?|psd|dng|cr[23w]|nef|nrw|arw|sr[2fw]|orf|raf|rw2|pef|x3f|3fr|iiq|raw)",
+    re.IGNORECASE,
+)
+_SEAL = "landmarkTagger:Seal"  # SHA-256 of the copy with zeros in this place
+_UNSEALED = "0" * 64
+_EXIV2 = threading.Lock()  # its XMP part keeps global tables that are not safe in threads
+
+
+def write_sidecar(photo: str | Path, tags: Tags) -> Path:
+    """Write tags into the photo's sidecar, in the place of those that were written before.
+
+    An existing sidecar is added to (see `find_sidecar`); else IMG_1.jpg.xmp is made.
+
+    Returns:
+        The sidecar.
+
+    Raises:
+        MetadataError: the photo or the sidecar cannot be read, or the sidecar cannot be written.
+    """
+    photo = Path(photo)
+    data = read(photo)
+    path = find_sidecar(photo)
+    old = read(path) if exists(path) else None
+    new = sidecar(data, tags, old, name=photo.name, old_name=path.name)
+    if new != old:
+        write(path, new, replace=old is not None)
+    return path
+
+
+def find_sidecar(photo: str | Path) -> Path:
+    """The photo's sidecar: IMG_1.jpg.xmp, an existing IMG_1.xmp, or the first if neither is there yet.
+
+    IMG_1.xmp is taken only where it is the photo's: it names the photo's extension
+    (photoshop:SidecarForExtension), or names none and no other photo is called IMG_1.
+
+    Raises:
+        MetadataError: an IMG_1.xmp cannot be read.
+    """
+    photo = Path(photo)
+    own, shared = _sidecar_names(photo)
+    for path in filter(exists, own):
+        return path
+    for path in filter(exists, shared):
+        if _belongs(path, photo):
+            return path
+    return own[0]
+
+
+def undo_sidecar(path: str | Path) -> bool:
+    """Remove from a photo's sidecars, or from the sidecar `path` itself, what `write_sidecar` added.
+
+    A sidecar that nobody changed since gets its former bytes back, or goes if it was not there before.
+
+    Returns:
+        Whether there was anything to remove.
+
+    Raises:
+        MetadataError: a sidecar with our tags cannot be read or written.
+    """
+    path = Path(path)
+    own, shared = _sidecar_names(path)
+    paths = [path] if path.suffix.lower() == ".xmp" else [*own, *shared]
+    undone = [_undo(path) for path in paths if exists(path)]
+    return any(undone)
+
+
+def write_copy(photo: str | Path, copy: str | Path, tags: Tags) -> None:
+    """Write a copy of a photo with tags inside, as `embed` makes it; `copy` must not exist yet.
+
+    Raises:
+        MetadataError: the photo cannot be read or takes no tags, or the copy exists or cannot be written.
+    """
+    photo = Path(photo)
+    write(Path(copy), embed(read(photo), tags, name=photo.name), replace=False)
+
+
+def undo_copy(copy: str | Path) -> None:
+    """Delete a copy that `write_copy` made, provided that nobody changed it since.
+
+    Raises:
+        MetadataError: the file is no such copy, was changed, or cannot be read or deleted.
+    """
+    copy = Path(copy)
+    name = shown_name(copy.name)
+    data = read(copy)
+    packet = embedded(open_photo(data, name))
+    seal = next(iter(Packet(packet, name).values(_SEAL)), None) if packet else None
+    if seal is None:
+        raise MetadataError(f"{name} is no copy that was written here; it stays as it is.")
+    if seal != _seal_of(data, packet.replace(seal.encode(), _UNSEALED.encode()), name):
+        raise MetadataError(
+            f"{name} was changed since it was written; delete it yourself if it is not needed."
+        )
+    with explained(copy, "deleted"):
+        copy.unlink()
+        sync_folder(copy)
+
+
+def _sidecar_names(photo: Path) -> tuple[list[Path], list[Path]]:
+    """What the photo's own sidecar and one shared by all photos of its name may be called."""
+    suffixes = (".xmp", ".XMP")
+    return tuple([photo.with_name(base + suffix) for suffix in suffixes] for base in (photo.name, photo.stem))
+
+
+def _belongs(sidecar: Path, photo: Path) -> bool:
+    """Whether IMG_1.xmp is the sidecar of this IMG_1.* and not of another."""
+    extensions = Packet(read(sidecar), sidecar.name).values("photoshop:SidecarForExtension")
+    if extensions:
+        return f".{extensions[0]}".casefold() == photo.suffix.casefold()
+    with explained(photo.parent, "read"):
+        return not any(
+            other.stem == photo.stem and other.name != photo.name and _PHOTO_SUFFIX.fullmatch(other.suffix)
+            for other in photo.parent.iterdir()
+        )
+
+
+def _undo(path: Path) -> bool:
+    data = read(path)
+    if NAMESPACES["landmarkTagger"].encode() not in data:
+        return False
+    rest = remove(data, path.name)
+    if Packet(data, path.name).values(CREATED) and Packet(rest, path.name).empty:
+        with explained(path, "deleted"):
+            path.unlink()
+            sync_folder(path)
+    elif rest != data:
+        write(path, rest, replace=True)
+    return rest != data
+
+
+def sidecar(
+    photo: bytes, tags: Tags, old: bytes | None = None, *, name: str = "photo", old_name: str = "sidecar"
+) -> bytes:
+    """A sidecar with these tags for a photo file.
+
+    What the photo holds already (coordinates, a description, a place) is not said again by us. Its keywords
+    are repeated: some programs read no others where there is a sidecar (PhotoPrism, for one).
+
+    Args:
+        photo: the whole photo file.
+        tags: what to say.
+        old: the sidecar so far, all of which stays but for what was written here before.
+        name: the photo's name, used in messages only.
+        old_name: the sidecar's name, likewise.
+
+    Raises:
+        MetadataError: the photo is none, or `old` is no XMP in UTF-8.
+    """
+    known = said_by(open_photo(photo, name))
+    if old is None:
+        return add(EMPTY, tags, known, old_name, {CREATED: "True"})
+    created = {CREATED: "True"} if Packet(old, old_name).values(CREATED) else {}
+    return add(remove(old, old_name), tags, known, old_name, created)
+
+
+def embed(photo: bytes, tags: Tags, name: str = "photo") -> bytes:
+    """A copy of a JPEG, PNG or WebP file with tags as XMP, EXIF coordinates and, in a JPEG, IPTC keywords.
+
+    The picture is not encoded anew; that every bit of it came through is checked. A seal in the copy tells
+    later whether it was changed.
+
+    Raises:
+        MetadataError: the file is no such photo, its metadata is too broken or large, or exiv2 is missing.
+    """
+    name = shown_name(name)
+    image = open_photo(photo, name)
+    pixels = picture(photo, name)
+    packet = add(_embedded_by_others(image, name), tags, said_by(image), name, {_SEAL: _UNSEALED})
+    added = Packet(packet, name).values(ADDED)
+    copy = _rewrite(photo, packet, name, tags, added)
+    copy = _rewrite(copy, packet.replace(_UNSEALED.encode(), _seal_of(copy, packet, name).encode()), name)
+    if picture(copy, name) != pixels:
+        raise MetadataError(f"{name} cannot take tags without harm to the picture; write a sidecar instead.")
+    return copy
+
+
+def _embedded_by_others(image: Image.Image, name: str) -> bytes:
+    """The photo's XMP packet, or a new one, without what was written here."""
+    try:
+        return remove(embedded(image) or EMPTY, name)
+    except MetadataError as error:
+        raise MetadataError(f"{name} holds XMP that cannot be read; write a sidecar instead.") from error
+
+
+def _rewrite(
+    photo: bytes, packet: bytes, name: str, tags: Tags | None = None, added: Iterable[str] = ()
+) -> bytes:
+    """The photo with this XMP packet; with tags also their EXIF coordinates and IPTC keywords if `added`."""
+    try:
+        import exiv2
+    except ImportError as error:
+        raise MetadataError(f"{name} cannot get tags inside: install exiv2, or write a sidecar.") from error
+    with _EXIV2, _exiv2_errors() as errors:
+        try:
+            image = exiv2.ImageFactory.open(photo)
+            image.readMetadata()
+            if any(entry.startswith("exif:GPSLatitude=") for entry in added):
+                _set_gps(image.exifData(), tags)
+            if image.mimeType() == "image/jpeg":  # exiv2 cannot read IPTC back from PNG; WebP has none
+                _add_keywords(exiv2, image.iptcData(), [e[11:] for e in added if e.startswith("dc:subject=")])
+            image.setXmpPacket(packet.decode())
+            image.writeXmpFromPacket(True)
+            image.writeMetadata()
+            result = _bytes(image.io())
+        except exiv2.Exiv2Error as error:
+            errors.append(error.message)
+            result = b""
+    if errors:  # what it could not read it would not write back
+        raise MetadataError(f"{name} cannot take tags inside ({errors[0]}); write a sidecar instead.")
+    return result
+
+
+def _bytes(file) -> bytes:
+    file.open()
+    try:
+        return bytes(file.mmap())
+    finally:
+        file.munmap()
+        file.close()
+
+
+@contextmanager
+def _exiv2_errors() -> Iterator[list[str]]:
+    """Collect what exiv2 reports as errors, through Python's logging, and keep it off the terminal."""
+    errors: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: (
+        errors.append(record.getMessage()) if record.levelno >= logging.ERROR else None
+    )
+    log = logging.getLogger("exiv2")
+    propagate = log.propagate
+    log.addHandler(handler)
+    log.propagate = False
+    try:
+        yield errors
+    finally:
+        log.removeHandler(handler)
+        log.propagate = propagate
+
+
+def _set_gps(exif, tags: Tags) -> None:
+    key = "Exif.GPSInfo.GPS"
+    exif[key + "VersionID"] = "2 3 0 0"
+    for axis, degrees, letters in (("Latitude", tags.latitude, "NS"), ("Longitude", tags.longitude, "EW")):
+        minutes, seconds = divmod(round(abs(degrees) * 36_000_000), 600_000)  # 1/10,000″: 3 mm
+        exif[f"{key}{axis}Ref"] = letters[degrees < 0]
+        exif[f"{key}{axis}"] = f"{minutes // 60}/1 {minutes % 60}/1 {seconds}/10000"
+    exif[key + "MapDatum"] = "WGS-84"
+    exif[key + "ProcessingMethod"] = f"charset=Ascii {ESTIMATE}"
+    if tags.radius_m is not None:
+        exif[key + "HPositioningError"] = f"{max(1, round(tags.radius_m))}/1"
+
+
+def _add_keywords(exiv2, iptc, words: list[str]) -> None:
+    """IPTC keywords (at most 64 bytes each), unless older ones are in another character set than UTF-8."""
+    if iptc.detectCharset() not in ("ASCII", "UTF-8"):
+        return
+    key = "Iptc.Application2.Keywords"
+    there = [datum.toString() for datum in iptc if datum.key() == key]
+    for word in new_ones(words, there):
+        if len(word.encode()) <= 64:
+            iptc.add(exiv2.IptcKey(key), exiv2.StringValue(word))
+    if not iptc.empty():
+        iptc["Iptc.Envelope.CharacterSet"] = "\x1b%G"  # UTF-8 (ISO 2022)
+
+
+def _seal_of(copy: bytes, unsealed: bytes, name: str) -> str:
+    """What the seal in a copy must be: the hash of the copy with zeros in its place, as in this packet."""
+    return hashlib.sha256(_rewrite(copy, unsealed, name)).hexdigest()

@@ -1,0 +1,136 @@
+"""The settings of a training, and the two recipes that the committed networks were trained by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import get_type_hints
+
+from src.models.scratch import ALWAYS, NEVER
+from src.training.optimization import OPTIMIZERS, SCHEDULES
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a network is trained. An unknown, ill-typed or impossible setting is an error.
+
+    Attributes:
+        epochs: passes over the training pictures.
+        batch_size: pictures a step.
+        sizes: picture sides in pixels, the run divided evenly among them.
+        eval_size: side of the pictures in evaluation and in the export, pixels.
+        zoom: smallest share of the picture's area that a random crop keeps.
+        strong: TrivialAugment and random erasing instead of mild rotation and colour.
+        optimizer, lr, weight_decay, schedule, warmup_epochs, label_smoothing: see `optimization`.
+        layer_decay: factor between the rates of neighbouring blocks, 1 for one rate.
+        mixup, cutmix: parameters α of the beta distribution (arXiv:1710.09412, arXiv:1905.04899), 0
+            for off; where any is on, one of them or neither is drawn for each batch.
+        ema: decay of the moving average of the weights that is validated and kept, 0 for off.
+        clip: largest norm of the gradient, 0 for no limit.
+        patience: stop after so many epochs without a better validation accuracy, 0 for never.
+        valid_fraction: share of the training pictures kept for validation.
+        seed: of weights, order and augmentation.
+    """
+
+    epochs: int = 100
+    batch_size: int = 32
+    sizes: tuple[int, ...] = (128,)
+    eval_size: int = 128
+    zoom: float = 0.35
+    strong: bool = True
+    optimizer: str = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    schedule: str = "cosine"
+    warmup_epochs: float = 1.0
+    label_smoothing: float = 0.1
+    layer_decay: float = 1.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    ema: float = 0.0
+    clip: float = 0.0
+    patience: int = 0
+    valid_fraction: float = 0.15
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            kinds = {float: (float, int), tuple[int, ...]: tuple}.get(kind, kind)
+            if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
+                raise ValueError(f"{name}={value!r} must be of type {getattr(kind, '__name__', kind)}.")
+            if kind in (int, float) and value < 0:
+                raise ValueError(f"{name}={value!r} must not be negative.")
+        if self.optimizer not in OPTIMIZERS or self.schedule not in SCHEDULES:
+            raise ValueError(f"optimizer is one of {OPTIMIZERS} and schedule one of {SCHEDULES}.")
+        if not (self.epochs and self.batch_size and self.sizes and min(*self.sizes, self.eval_size) >= 32):
+            raise ValueError("epochs and batch_size must be at least 1, picture sizes at least 32.")
+        if not (0 < self.zoom <= 1 and self.ema < 1 and self.label_smoothing < 1):
+            raise ValueError("zoom must be in (0, 1], ema and label_smoothing in [0, 1).")
+        if not 0 < self.valid_fraction < 1:
+            raise ValueError("valid_fraction must be in (0, 1).")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of the phases of a training; the best weights of each begin the next.
+
+    ``unfrozen`` says how many blocks of a pretrained backbone train in each phase; None means all.
+    ``runs``: how often the last phase is run, each time with another seed; the weights are averaged.
+    ``again``: highest probabilities at which the export looks at the mirror image too (`unsure`).
+    """
+
+    phases: dict[str, TrainSettings]
+    unfrozen: dict[str, int | None] = field(default_factory=dict)
+    runs: int = 1
+    again: tuple[float, float] = NEVER
+
+
+RECIPES = {
+    "scratch": Recipe(
+        {
+            "train": TrainSettings(
+                epochs=150,
+                sizes=(96, 96, 128, 128, 160),  # most of the run at small sizes: it costs with the square
+                eval_size=160,
+                optimizer="sgd",  # AdamW ends lower: "Tried and not kept" in benchmarks/RESULTS.md
+                lr=0.05,
+                weight_decay=1e-3,
+                warmup_epochs=3.0,
+                mixup=0.2,
+                cutmix=1.0,
+                ema=0.998,
+                # every picture counts where nothing else is known; enough remain for the calibration
+                valid_fraction=0.08,
+            ),
+        },
+        again=ALWAYS,
+    ),
+    "transfer": Recipe(
+        {
+            "head": TrainSettings(
+                epochs=1,
+                sizes=(160,),
+                eval_size=224,
+                zoom=0.5,
+                strong=False,
+                lr=5e-3,
+                warmup_epochs=0.0,
+                valid_fraction=0.1,
+            ),
+            "finetune": TrainSettings(
+                epochs=10,
+                sizes=(160, 192, 192, 224, 224),
+                eval_size=224,
+                layer_decay=0.9,
+                ema=0.99,
+                valid_fraction=0.1,
+            ),
+        },
+        # the first blocks know edges and colours already, and take half of the time to train
+        unfrozen={"head": 0, "finetune": 16},
+        runs=3,
+        # before the temperature: one validation photo in nine, and hardly any of no landmark; as accurate as
+        # looking at all of them again
+        again=(0.15, 0.7),
+    ),
+}
