@@ -23,7 +23,8 @@ from report import write_section
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src.photos.decode import PhotoError, read_photo
+from src.photos.decode import read_photo
+from src.photos.errors import PhotoError
 
 SECONDS = 5.0
 MEMORY = 2**30  # bytes that a process may take beyond what it has before the first file

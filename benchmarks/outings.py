@@ -21,10 +21,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from src.data.dataset import read_picture
 from src.data.folders import find_data_set, find_others, list_pictures, split_others, stratified_split
 from src.evaluate import PHOTO_SIDE
-from src.inference.answers import Answer
 from src.inference.predictor import Predictor
 from src.landmarks import evidence as outings
-from src.landmarks.evidence import Moment, revise
+from src.landmarks.answer import Answer
+from src.landmarks.evidence import Taken, revise
 
 
 def answers_of(predictor: Predictor, paths: list[Path]) -> list[Answer]:
@@ -95,7 +95,7 @@ def main() -> None:
         for value in options.trust:
             outings.TRUST = value
             revised = revise(
-                asked, [Moment(time) for _, time in photos], predictor.known_threshold, len(names)
+                asked, [Taken(time) for _, time in photos], predictor.known_threshold, len(names)
             )
             rows[f"together, trust {value:g}"].append(score([r.answer for r in revised], shown))
     columns = list(rows["alone"][0])

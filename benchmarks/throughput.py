@@ -34,7 +34,8 @@ from src.inference.openvino import OpenVinoPredictor, fastest
 from src.inference.predictor import Predictor
 from src.library.catalog import Catalog
 from src.library.run_local import answer_all
-from src.library.scan import find_photos, read_whole
+from src.library.scan import read_whole
+from src.photos.files import find_photos
 
 EXPORT = Path(__file__).resolve().parents[1] / "checkpoints" / "transfer_exported.pt"
 CORES = os.cpu_count() or 1

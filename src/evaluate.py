@@ -28,7 +28,7 @@ from sklearn import metrics
 from torch import Tensor, nn
 
 from src.data.dataset import read_picture
-from src.data.download import DataError
+from src.data.errors import DataError
 from src.data.folders import find_data_set, find_photos, list_pictures
 from src.evaluation.statistics import expected_calibration_error, wilson_interval
 from src.landmarks.table import describe

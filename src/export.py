@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from src.data.download import DataError
+from src.data.errors import DataError
 from src.data.folders import Pictures, find_data_set, find_others, load_pictures, split_others
 from src.data.transforms import Preprocess
 from src.evaluate import figures, predict_export
@@ -39,11 +39,12 @@ CARRIED = (
     "__init__.py", "files.py",
     "app/__init__.py", "app/app.css", "app/app.js", "app/card.py", "app/page.py",
     "inference/__init__.py", "inference/answers.py", "inference/predictor.py", "inference/shared.py",
-    "landmarks/__init__.py", "landmarks/evidence.py", "landmarks/landmarks.csv", "landmarks/table.py",
+    "landmarks/__init__.py", "landmarks/answer.py", "landmarks/evidence.py", "landmarks/landmarks.csv",
+    "landmarks/table.py",
     "landmarks/tags.py", "landmarks/world.svg", "landmarks/worldmap.py",
     "library/__init__.py", "library/records.py",
-    "photos/__init__.py", "photos/decode.py", "photos/files.py", "photos/read_metadata.py",
-    "photos/write_tags.py", "photos/xmp.py",
+    "photos/__init__.py", "photos/decode.py", "photos/errors.py", "photos/files.py",
+    "photos/read_metadata.py", "photos/write_tags.py", "photos/xmp.py",
 )  # fmt: skip
 LICENCES = {
     "code": "MIT",

@@ -8,7 +8,6 @@ one looks only at what is new.
 from __future__ import annotations
 
 import argparse
-import glob
 import hashlib
 import sqlite3
 import sys
@@ -17,7 +16,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from src.inference.answers import Answer, Answering, Guess
+from src.files import FileError, explained, printable
+from src.inference.answers import Answering
+from src.landmarks.answer import Answer, Guess
 from src.landmarks.tags import Tags, model_name, tags_for
 from src.landmarks.worldmap import Place
 from src.library import run_local as local
@@ -26,10 +27,9 @@ from src.library.catalog_file import CatalogError, explain
 from src.library.records import FORMATS, Record, record_of, write_records
 from src.library.remote import Addressed, AddressError, is_address
 from src.library.review import ReviewError, read_table, write_pages, write_table
-from src.library.scan import find_photos, printable, progress
+from src.library.scan import progress
 from src.library.write_back import Step, undo_all, write_all
-from src.photos.files import explained
-from src.photos.xmp import MetadataError
+from src.photos.files import find_photos
 
 MODEL = Path(__file__).parents[1] / "checkpoints" / "transfer_exported.pt"
 MANY = 100  # photos from which it pays to build the faster network
@@ -51,14 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with explained(args.out.parent, "made"):
             args.out.parent.mkdir(parents=True, exist_ok=True)
         with Catalog(_beside(args.out, ".sqlite")) as catalog:
-            _sweep(args.out)
             return _undo(args, catalog) if args.undo else _tag(args, catalog)
     except (UsageError, AddressError, CatalogError, ReviewError) as error:
         print(error, file=sys.stderr)
         return 2
     except sqlite3.Error as error:
         print(explain(error, _beside(args.out, ".sqlite")), file=sys.stderr)
-    except MetadataError as error:  # of the table or the pages, as those of photos stop nothing
+    except FileError as error:  # of the table or the pages, as those of photos stop nothing
         print(error, file=sys.stderr)
     except KeyboardInterrupt:
         print("Stopped; start again to go on.", file=sys.stderr)
@@ -226,7 +225,7 @@ def make_records(
         min_confidence: the smallest ``known`` that counts as recognised, if not the model's own.
         outings: whether photos of one folder help each other.
     """
-    from src.landmarks.evidence import Moment, Revised, revise
+    from src.landmarks.evidence import Revised, Taken, revise
 
     threshold = predictor.known_threshold if min_confidence is None else min_confidence
     name = model_name(predictor.info)
@@ -235,7 +234,7 @@ def make_records(
         photos = [photo for photo in folder if not photo.error]
         answers = [_answer(photo, landmarks, threshold) for photo in photos]
         if outings:
-            moments = [Moment(photo.time, photo.latitude, photo.longitude) for photo in photos]
+            moments = [Taken(photo.time, photo.latitude, photo.longitude) for photo in photos]
             revised = revise(answers, moments, threshold, len(landmarks))
         else:
             revised = [Revised(answer, answer, 0) for answer in answers]
@@ -310,12 +309,6 @@ def _list(heading: str, lines: Sequence[tuple[str, str]]) -> None:
         print(f"  {printable(name)}: {what}")
     if len(lines) > LINES:
         print(f"  and {len(lines) - LINES:,} more")
-
-
-def _sweep(out: Path) -> None:
-    """Remove what killed runs left of tables and pages (`src.files.replacing`); the catalog is locked."""
-    for part in out.parent.glob(f"{glob.escape(out.stem)}.*.[0-9]*.part"):
-        part.unlink(missing_ok=True)
 
 
 def _beside(out: Path, ending: str) -> Path:

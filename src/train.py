@@ -24,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel
 from torchvision.transforms import v2
 from tqdm.auto import tqdm
 
-from src.data.download import DataError
+from src.data.errors import DataError
 from src.data.folders import OTHER, Pictures, find_data_set, find_others, load_pictures
 from src.models.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from src.models.pretrained import DEFAULT_BACKBONE, TransferNet, WeightsError, build_transfer

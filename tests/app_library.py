@@ -6,7 +6,7 @@ import re
 import ipywidgets
 import numpy as np
 
-from src.inference.answers import Answer, Guess
+from src.landmarks.answer import Answer, Guess
 from src.landmarks.table import Landmark
 
 TAJ = Landmark("10.Taj_Mahal", "Taj Mahal", "Agra", "India", "IN", 27.1751, 78.0421, 0.6, tags=("mausoleum",))

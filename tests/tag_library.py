@@ -8,7 +8,7 @@ from conftest import encode
 from PIL import Image
 
 from src import tag
-from src.inference.answers import Answer, Guess
+from src.landmarks.answer import Answer, Guess
 from src.landmarks.table import describe
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200), "gray": (120, 120, 120)}

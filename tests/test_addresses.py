@@ -5,9 +5,10 @@ from collections import Counter
 import pytest
 from conftest import encode, quarters
 
+from src.files import FileError
 from src.library.remote import Addressed, AddressError, is_address
 from src.photos import decode as photos
-from src.photos.xmp import MetadataError
+from src.photos.errors import PhotoError
 
 pytest.importorskip("pyarrow")
 
@@ -56,12 +57,10 @@ def test_what_cannot_be_read_is_one_sentence(library, monkeypatch):
     address, files = library
     place = Addressed(f"{address}/")
     one = next(found.path for found in place.find(Counter()) if found.path.endswith("/a.jpg"))
-    with pytest.raises(
-        MetadataError, match=r"^gone.jpg cannot be read: .*; check the address and try again\.$"
-    ):
+    with pytest.raises(FileError, match=r"^gone.jpg cannot be read: .*; check the address and try again\.$"):
         place.read(one.replace("a.jpg", "gone.jpg"))
     monkeypatch.setattr(photos, "MAX_BYTES", len(files["a.jpg"]) - 1)
-    with pytest.raises(MetadataError, match=r"^a.jpg has .* MB"):
+    with pytest.raises(PhotoError, match=r"^a.jpg has .* MB"):
         place.read(one)
 
 

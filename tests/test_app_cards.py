@@ -15,7 +15,7 @@ from PIL import Image
 from src.app import card as cards_module
 from src.app import page as app_module
 from src.app.page import LandmarkApp
-from src.inference.answers import Answer, Guess
+from src.landmarks.answer import Answer, Guess
 from src.photos import decode as photos
 
 

@@ -86,13 +86,20 @@ def test_a_path_that_cannot_be_made_is_a_sentence(tmp_path):
         save_checkpoint(state(0.01), tmp_path / "file" / "last.pt")
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path):
-    ended = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
-    )
-    stale, living = tmp_path / f"a.pt.{ended.stdout.strip()}.part", tmp_path / f"a.pt.{os.getppid()}.part"
-    for path in (stale, living, tmp_path / "a.pt.notes.part"):
-        path.write_text("half")
-    with replacing(tmp_path / "a.pt") as part:
-        part.write_text("whole")
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["a.pt", living.name, "a.pt.notes.part"])
+_DIES = "import os, sys; from pathlib import Path; from src.files import replacing"
+_DIES += "\nwith replacing(Path(sys.argv[1])) as part: part.write_text('half'); os._exit(9)"
+
+
+def test_what_a_killed_process_left_is_removed_and_what_another_is_writing_is_not(tmp_path):
+    wanted, neighbour = tmp_path / "a.pt", tmp_path / "b.pt"
+    for path in (wanted, neighbour):
+        subprocess.run([sys.executable, "-c", _DIES, path], cwd=ROOT, check=False)
+    assert len(list(tmp_path.glob(".*.part"))) == 2
+    with replacing(wanted) as outer:
+        outer.write_text("of another run")
+        with replacing(wanted) as part:
+            part.write_text("whole")
+        assert outer.exists()
+        outer.write_text("the last one")
+    assert wanted.read_text() == "the last one"
+    assert len(list(tmp_path.glob(".*.part"))) == 1, "what was left of another file is not its business"

@@ -12,7 +12,7 @@ import pytest
 from download_server import assert_whole, content, fetch, make_zip, names, tree
 
 from src.data import download
-from src.data.download import DataError
+from src.data.errors import DataError
 
 pytest_plugins = ("download_fixtures",)
 

@@ -7,7 +7,7 @@ import pytest
 from download_server import PICTURE, assert_nothing_left, assert_whole, fetch, make_zip, names, tree
 
 from src.data import download
-from src.data.download import DataError
+from src.data.errors import DataError
 
 pytest_plugins = ("download_fixtures",)
 

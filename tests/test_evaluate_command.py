@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from src import evaluate
-from src.data.download import DataError
+from src.data.errors import DataError
 from src.evaluate import milliseconds, predict_export
 from src.inference.predictor import Predictor
 

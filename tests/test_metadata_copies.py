@@ -15,10 +15,12 @@ from conftest import encode, quarters
 from metadata_samples import BARE, CAMERA, HERE, TAJ, exiftool, exiftool_all, names, needs_exiftool, with_exif
 from PIL import Image, ImageCms
 
+from src.files import FileError
 from src.photos import xmp
+from src.photos.errors import UNUSABLE, MetadataError
 from src.photos.read_metadata import read_gps, read_time, strip_metadata
 from src.photos.write_tags import embed, sidecar, undo_copy, undo_sidecar, write_copy, write_sidecar
-from src.photos.xmp import ESTIMATE, MetadataError
+from src.photos.xmp import ESTIMATE
 
 SAMPLES = Path(os.environ.get("LANDMARK_IMAGES", "nowhere")).parent / "exif_samples"
 needs_samples = pytest.mark.skipif(
@@ -148,7 +150,7 @@ def test_a_photo_that_is_no_copy_of_ours_is_not_deleted(photo):
 @pytest.mark.usefixtures("exiv2")
 def test_a_copy_never_replaces_a_file(photo):
     before = photo.read_bytes()
-    with pytest.raises(MetadataError, match="a file of this name is there"):
+    with pytest.raises(FileError, match="a file of this name is there"):
         write_copy(photo, photo, TAJ)
     assert photo.read_bytes() == before
     assert names(photo.parent) == ["IMG_1.jpg"]
@@ -201,7 +203,7 @@ def test_copies_made_in_several_threads_are_the_same(jpeg):
 def test_photos_that_are_none(tmp_path, data, act):
     photo = tmp_path / "a\nb.jpg"
     photo.write_bytes(data)
-    with pytest.raises(MetadataError, match=r"^a\ufffdb\.jpg [^\n]*$"):
+    with pytest.raises(UNUSABLE, match=r"^a\ufffdb\.jpg [^\n]*$"):
         act(photo, TAJ)
     assert names(tmp_path) == [photo.name]
 

@@ -24,11 +24,13 @@ from metadata_samples import (
 )
 from PIL import Image
 
+from src.files import FileError
 from src.landmarks.tags import clean
 from src.photos import files, xmp
 from src.photos import write_tags as metadata
+from src.photos.errors import MetadataError
 from src.photos.write_tags import find_sidecar, sidecar, undo_sidecar, write_sidecar
-from src.photos.xmp import ESTIMATE, MetadataError
+from src.photos.xmp import ESTIMATE
 
 
 @needs_exiftool
@@ -281,20 +283,20 @@ def test_a_sidecar_that_is_no_xmp_stays_as_it_is(photo, broken):
 
 
 def test_a_photo_that_is_not_there(tmp_path):
-    with pytest.raises(MetadataError, match=r"a\.jpg cannot be read: .*not there"):
+    with pytest.raises(FileError, match=r"a\.jpg cannot be read: .*not there"):
         write_sidecar(tmp_path / "a.jpg", TAJ)
 
 
 def test_a_folder_in_the_sidecars_place(photo):
     photo.with_name("IMG_1.jpg.xmp").mkdir()
-    with pytest.raises(MetadataError, match=r"IMG_1\.jpg\.xmp cannot be read: it is a folder; rename it\."):
+    with pytest.raises(FileError, match=r"IMG_1\.jpg\.xmp cannot be read: it is a folder; rename it\."):
         write_sidecar(photo, TAJ)
 
 
 def test_a_photo_with_a_name_too_long_for_a_sidecar(tmp_path, jpeg):
     photo = tmp_path / f"{'a' * 250}.jpg"
     photo.write_bytes(jpeg)
-    with pytest.raises(MetadataError, match="the name is too long"):
+    with pytest.raises(FileError, match="the name is too long"):
         write_sidecar(photo, TAJ)
 
 
@@ -334,7 +336,7 @@ def test_nothing_is_half_written(photo, monkeypatch, code, message, there):
         path.write_text(PEOPLE, "utf-8")
     before = {name: (photo.parent / name).read_bytes() for name in names(photo.parent)}
     failing(code, monkeypatch)
-    with pytest.raises(MetadataError, match=rf"^IMG_1\.jpg\.xmp cannot be written: .*{message}"):
+    with pytest.raises(FileError, match=rf"^IMG_1\.jpg\.xmp cannot be written: .*{message}"):
         write_sidecar(photo, TAJ)
     assert {name: (photo.parent / name).read_bytes() for name in names(photo.parent)} == before
 
@@ -345,7 +347,7 @@ def test_an_undo_that_fails_leaves_the_sidecar(photo, monkeypatch):
     write_sidecar(photo, TAJ)
     tagged = path.read_bytes()
     failing(errno.ENOSPC, monkeypatch)
-    with pytest.raises(MetadataError, match="the disk is full"):
+    with pytest.raises(FileError, match="the disk is full"):
         undo_sidecar(photo)
     assert path.read_bytes() == tagged
 
@@ -354,7 +356,7 @@ def test_an_undo_that_fails_leaves_the_sidecar(photo, monkeypatch):
 def test_a_folder_that_can_only_be_read(photo):
     photo.parent.chmod(0o555)
     try:
-        with pytest.raises(MetadataError, match="permission is missing"):
+        with pytest.raises(FileError, match="permission is missing"):
             write_sidecar(photo, TAJ)
     finally:
         photo.parent.chmod(0o755)
@@ -368,7 +370,7 @@ def test_a_sidecar_made_by_another_program_meanwhile_is_not_overwritten(photo, m
         if not links:
             monkeypatch.setattr(files.os, "link", None)
             monkeypatch.setattr(files.os, "link", lambda *_: (_ for _ in ()).throw(OSError(errno.EPERM, "")))
-        with pytest.raises(MetadataError, match="a file of this name is there"):
+        with pytest.raises(FileError, match="a file of this name is there"):
             write_sidecar(photo, TAJ)
         assert path.read_text("utf-8") == PEOPLE
 

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from src.inference.answers import Answer, Guess
-from src.landmarks.evidence import KILOMETRES, MINUTES, TRUST, Moment, distance_km, revise, trust
+from src.landmarks.answer import Answer, Guess
+from src.landmarks.evidence import KILOMETRES, MINUTES, TRUST, Taken, distance_km, revise, trust
 from src.landmarks.table import Landmark
 
 TAJ = Landmark("00.Taj_Mahal", "Taj Mahal", latitude=27.1751, longitude=78.0421, extent_km=0.6)
@@ -22,7 +22,7 @@ def answer(*pairs):
 
 
 def at(minutes):
-    return Moment(NOON + timedelta(minutes=minutes))
+    return Taken(NOON + timedelta(minutes=minutes))
 
 
 def after(*photos, classes=50):
@@ -74,7 +74,7 @@ def test_landmarks_of_one_walk_support_each_other_and_unknown_places_only_themse
 
 
 def test_what_is_far_apart_or_undated_is_left_alone():
-    for moments in [(at(0), at(600)), (at(0), Moment()), (Moment(), Moment())]:
+    for moments in [(at(0), at(600)), (at(0), Taken()), (Taken(), Taken())]:
         for revised, before in zip(revise([SURE, UNSURE], moments, 0.6, 50), (SURE, UNSURE), strict=True):
             assert revised.answer is before
             assert revised.neighbours == 0
@@ -101,11 +101,11 @@ def test_a_library_of_thousands_takes_seconds():
 
 
 def test_places_count_more_than_clocks():
-    here, there = Moment(NOON, 27.17, 78.04), Moment(NOON, 48.85, 2.29)
+    here, there = Taken(NOON, 27.17, 78.04), Taken(NOON, 48.85, 2.29)
     assert trust(here, there) < 1e-9
     assert trust(here, here) == TRUST
     assert trust(at(0), at(MINUTES)) == pytest.approx(TRUST / 2.718281828)
-    north = Moment(None, 27.17 + KILOMETRES / 111.195, 78.04)
+    north = Taken(None, 27.17 + KILOMETRES / 111.195, 78.04)
     assert trust(here, north) == pytest.approx(TRUST / 2.718281828, rel=1e-3)
 
 

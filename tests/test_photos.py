@@ -9,7 +9,8 @@ from conftest import encode, png, quarters
 from PIL import Image, ImageCms
 
 from src.photos import decode as photos
-from src.photos.decode import PhotoError, read_photo
+from src.photos.decode import read_photo
+from src.photos.errors import PhotoError
 
 RED, GREEN, BLUE, YELLOW = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from src.photos import decode as photos
-from src.photos.decode import PhotoError, read_photo
+from src.photos.decode import read_photo
+from src.photos.errors import PhotoError
 
 
 @pytest.mark.parametrize("name", ["taj.png", "taj", "taj.pdf", "taj.heic"])

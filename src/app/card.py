@@ -14,15 +14,14 @@ import numpy as np
 from PIL import Image
 
 from src.inference.answers import Answering
-from src.landmarks.evidence import Moment, Revised, distance_km
+from src.landmarks.evidence import Revised, Taken, distance_km
 from src.landmarks.table import Landmark
 from src.landmarks.tags import Tags, model_name, tags_for
 from src.landmarks.worldmap import small_map
 from src.library.records import Record, record_of
-from src.photos.decode import PhotoError
+from src.photos.errors import UNUSABLE, MetadataError, PhotoError
 from src.photos.read_metadata import open_photo, read_gps, read_time, strip_metadata
 from src.photos.write_tags import embed, sidecar
-from src.photos.xmp import MetadataError
 
 THUMBNAIL = 640  # pixels, long side of the picture that goes back to the browser
 TAKING_TAGS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}  # formats that metadata is written into
@@ -125,7 +124,7 @@ class PhotoCard(widgets.HBox):
             if self.tags and self._takes_tags():
                 yield self.name, embed(self._data, self.tags, self.name)
                 return
-        except MetadataError:
+        except UNUSABLE:
             pass  # the sidecar takes them
         yield self.name, self._data
         if self.tags:
@@ -151,7 +150,7 @@ class PhotoCard(widgets.HBox):
     def _takes_tags(self) -> bool:
         try:
             return open_photo(self._data, self.name).format in TAKING_TAGS
-        except MetadataError:
+        except UNUSABLE:
             return False
 
     def _button(self, label: str, name: str, make: Callable[[], bytes]) -> widgets.Button:
@@ -159,7 +158,7 @@ class PhotoCard(widgets.HBox):
             try:
                 self._deliver(name, make)
                 self._message.value = ""
-            except MetadataError as error:
+            except UNUSABLE as error:
                 self._message.value = f'<p class="lt-alert" role="alert">{escape(str(error))}</p>'
 
         button = classed(widgets.Button(description=label), "lt-quiet")
@@ -222,11 +221,11 @@ def media_type(name: str) -> str:
     return "application/rdf+xml" if name.endswith(".xmp") else mimetypes.guess_type(name)[0] or "image/jpeg"
 
 
-def _moment(data: bytes) -> Moment:
+def _moment(data: bytes) -> Taken:
     try:
-        return Moment(read_time(data), *(read_gps(data) or (None, None)))
-    except MetadataError:  # what shows a picture may still have metadata that nobody can read
-        return Moment()
+        return Taken(read_time(data), *(read_gps(data) or (None, None)))
+    except UNUSABLE:  # what shows a picture may still have metadata that nobody can read
+        return Taken()
 
 
 def _answer(revised: Revised) -> str:

@@ -20,13 +20,14 @@ import ipywidgets as widgets
 from IPython.display import HTML, display
 
 from src.app.card import PhotoCard, classed, close_tree, media_type, problem_card
+from src.files import shown_name
 from src.inference.answers import Answering
 from src.inference.shared import ADDRESS, SharedPredictor
 from src.landmarks.evidence import revise
 from src.landmarks.table import Landmark
 from src.landmarks.worldmap import OUTLINE
 from src.library.records import write_csv
-from src.photos.decode import FORMATS, MAX_BYTES, check_size, read_photo, shown_name
+from src.photos.decode import FORMATS, MAX_BYTES, check_size, read_photo
 
 if ADDRESS not in os.environ:  # else torch would take seconds and 300 MB that nobody needs
     from src.inference.predictor import Predictor

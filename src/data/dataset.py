@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from src.data.download import DataError
+from src.data.errors import DataError
 from src.files import replacing
 from src.training import distributed as parallel
 

@@ -27,6 +27,9 @@ try:
 except ImportError:  # Windows has no flock: running one download at a time is up to the user there
     fcntl = None
 
+from src.data.errors import DataError
+from src.photos.files import SUFFIXES
+
 URL = "https://udacity-dlnfd.s3-us-west-1.amazonaws.com/datasets/landmark_images.zip"  # 750 MB
 TIMEOUT = 30  # seconds without a byte
 TRIES = 3  # in a row without getting any further
@@ -34,14 +37,9 @@ PAUSE = 1  # seconds before the second try, twice that before the third
 MAX_BYTES = 4 << 30  # of the zip, and unpacked; five times the data set
 MAX_FILES = 100_000  # the data set has 6,246 pictures
 SPLITS = ("train", "test")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 logger = logging.getLogger(__name__)
-
-
-class DataError(RuntimeError):
-    """The data set is missing or wrong; the message is a sentence that says what to do."""
 
 
 def download_data_set(folder: Path, url: str = URL, *, progress: bool = True, classes: int = 50) -> Path:

@@ -19,8 +19,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from src.data.dataset import EpochSampler, PictureDataset, channel_statistics, fingerprint
-from src.data.download import SUFFIXES, URL, DataError, download_data_set
+from src.data.download import URL, download_data_set
+from src.data.errors import DataError
 from src.data.transforms import EvalTransform, Preprocess, TrainTransform
+from src.photos.files import SUFFIXES
 from src.training import distributed as parallel
 
 if TYPE_CHECKING:

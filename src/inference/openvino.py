@@ -20,8 +20,9 @@ from scipy import special
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from src.inference.answers import Answer, Answering
+from src.inference.answers import Answering
 from src.inference.predictor import Predictor
+from src.landmarks.answer import Answer
 from src.models.scratch import NEVER, unsure
 
 TOLERANCE = 1e-3  # of a probability, between the two

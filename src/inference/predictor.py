@@ -17,7 +17,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from src.inference.answers import Answer, Answering
+from src.inference.answers import Answering
+from src.landmarks.answer import Answer
 
 SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
 

@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from src.inference.answers import Answer, Answering
+from src.inference.answers import Answering
+from src.landmarks.answer import Answer
 
 ADDRESS = "LANDMARK_PREDICTOR"  # the environment variable that names the socket
 PATIENCE = 60.0  # seconds to wait for the process to start, or for an answer

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
-from src.inference.answers import Answer
+from src.landmarks.answer import Answer
 from src.landmarks.table import Landmark
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
@@ -24,7 +24,7 @@ WINDOW = 8  # photos before and after in time, and in latitude, among which thes
 
 
 @dataclass(frozen=True)
-class Moment:
+class Taken:
     """When and where a photo was taken, as far as its file says."""
 
     time: datetime | None = None  # the camera's clock, without a zone
@@ -47,7 +47,7 @@ class Revised:
 
 
 def revise(
-    answers: Sequence[Answer], moments: Sequence[Moment], threshold: float, classes: int
+    answers: Sequence[Answer], moments: Sequence[Taken], threshold: float, classes: int
 ) -> list[Revised]:
     """Weigh the answers of photos by those of their neighbours in time and place.
 
@@ -69,7 +69,7 @@ def revise(
     return revised
 
 
-def _candidates(moments: Sequence[Moment]) -> list[set[int]]:
+def _candidates(moments: Sequence[Taken]) -> list[set[int]]:
     """For each photo those next to it in time or latitude: all pairs of a library would be too many."""
     found: list[set[int]] = [set() for _ in moments]
     timed = sorted((i for i, m in enumerate(moments) if m.time), key=lambda i: moments[i].time)
@@ -80,7 +80,7 @@ def _candidates(moments: Sequence[Moment]) -> list[set[int]]:
     return [others - {i} for i, others in enumerate(found)]
 
 
-def trust(a: Moment, b: Moment) -> float:
+def trust(a: Taken, b: Taken) -> float:
     """How far two photos are believed to show one place, in [0, `TRUST`]; places count more than clocks."""
     if None not in (a.latitude, b.latitude):
         return TRUST * math.exp(-distance_km(a.latitude, a.longitude, b.latitude, b.longitude) / KILOMETRES)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from src.inference.answers import Answer
+    from src.landmarks.answer import Answer
     from src.landmarks.table import Landmark
 
 

@@ -24,7 +24,8 @@ from src.library.catalog_file import open_catalog
 from src.library.records import COLUMNS, Record
 
 if TYPE_CHECKING:
-    from src.library.scan import Found, Photo
+    from src.library.scan import Photo
+    from src.photos.files import Found
 
 PAGE = 500  # rows that are held at a time
 _UNANSWERED = """

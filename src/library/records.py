@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TextIO
 from src.files import replacing
 
 if TYPE_CHECKING:
-    from src.inference.answers import Answer
+    from src.landmarks.answer import Answer
     from src.landmarks.tags import Tags
 
 ROW_GROUP = 10_000  # records of a Parquet file that are held at a time

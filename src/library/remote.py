@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from src.library.scan import SUFFIXES, Found, printable
-from src.photos.decode import shown_name
-from src.photos.files import check_file_size
-from src.photos.xmp import MetadataError
+from src.files import FileError, printable, shown_name
+from src.photos.decode import check_size
+from src.photos.errors import PhotoError
+from src.photos.files import SUFFIXES, Found
 
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")  # two letters and more, as "C:" is a disk
 
@@ -65,17 +65,17 @@ class Addressed:
                 others[printable(below.suffix.lower()) or "no suffix"] += 1
 
     def read(self, address: str) -> bytes:
-        """The whole file at an address that `find` gave; raises MetadataError."""
+        """The whole file at an address that `find` gave; raises FileError, or PhotoError if too large."""
         own = self._root.startswith(self._scheme)
         path = address if own else address.removeprefix(self._scheme)
         try:
             with self._files.open_input_file(path) as file:
-                check_file_size(max(1, file.size()), address)  # that it is empty is for its reader to say
+                check_size(max(1, file.size()), address)  # that it is empty is for its reader to say
                 return file.read()
-        except MetadataError:
+        except PhotoError:
             raise
         except Exception as error:  # each kind of storage fails in its own ways
-            raise MetadataError(f"{shown_name(address)} cannot be read: {_line(error)}") from error
+            raise FileError(f"{shown_name(address)} cannot be read: {_line(error)}") from error
 
     def _address(self, path: str) -> str:
         return path if path.startswith(self._scheme) else self._scheme + path

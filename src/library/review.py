@@ -12,10 +12,9 @@ from html import escape
 from itertools import groupby, islice
 from pathlib import Path
 
-from src.files import replacing
+from src.files import printable, replacing
 from src.landmarks.worldmap import Place, world_map
 from src.library.records import Record, guarded, unguarded
-from src.library.scan import printable
 
 PAGE = 500  # photos: some 3 MB of thumbnails
 COLUMNS = ("approve", "landmark", "probability", "probability_alone", "country", "path")

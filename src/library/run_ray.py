@@ -18,9 +18,10 @@ from pathlib import Path
 
 import pyarrow
 
+from src.files import printable
 from src.library.catalog import Catalog
 from src.library.remote import Addressed
-from src.library.scan import Photo, printable, progress, read_file, read_or_error
+from src.library.scan import Photo, progress, read_or_error, read_photo_file
 
 TASK = 32  # photos that go to a worker at a time, and that another has to do again where it dies
 RETRIES = 4  # of a task: machines come and go, but a photo that kills its worker must not go round for ever
@@ -64,7 +65,7 @@ class Worker:
             path.write_bytes(ray.get(export))
             predictor = Predictor.load(path)
         self._predictor = fastest(predictor, 1) if many else predictor
-        self._read = Addressed(address).read if address else read_file
+        self._read = Addressed(address).read if address else read_photo_file
 
     def __call__(self, task: pyarrow.Table) -> pyarrow.Table:
         """A table with a column ``path`` becomes one of `_ANSWER`, a row for each photo."""

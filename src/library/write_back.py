@@ -15,11 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from src.files import explained, sweep
 from src.landmarks.tags import Tags
 from src.library.catalog import Catalog, Write
-from src.photos.files import TEMPORARY, explained
+from src.photos.errors import UNUSABLE, MetadataError
 from src.photos.write_tags import find_sidecar, undo_copy, undo_sidecar, write_copy, write_sidecar
-from src.photos.xmp import MetadataError
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def undo_all(catalog: Catalog, folder: Path) -> Iterator[Step]:
         try:
             step = Step(write.photo, "undone" if _undo(catalog, write) else "gone")
             catalog.forget_write(write)
-        except MetadataError as error:
+        except UNUSABLE as error:
             catalog.save_write(write)  # as it was
             step = Step(write.photo, "failed", str(error))
         yield step
@@ -65,7 +65,7 @@ def undo_all(catalog: Catalog, folder: Path) -> Iterator[Step]:
 def _tried(catalog: Catalog, root: Path, to: Path | None, photo: str, tags: Tags) -> Step:
     try:
         return Step(photo, "written" if _write(catalog, root, to, photo, tags) else "unchanged")
-    except MetadataError as error:
+    except UNUSABLE as error:
         return Step(photo, "failed", str(error))
 
 
@@ -80,14 +80,14 @@ def _write(catalog: Catalog, root: Path, to: Path | None, photo: str, tags: Tags
         raise MetadataError(f"{target} is there already; move it away, or copy to another folder.")
     planned = Write(photo, os.fspath(target), to and os.fspath(to), tags, done=False)
     if before and not before.done:
-        _sweep(target)
+        sweep(Path(os.path.realpath(target)))
     catalog.save_write(planned)
     try:
         if to is None:
             write_sidecar(photo, tags)
         else:
             _replace_copy(photo, target, tags)
-    except MetadataError:  # nothing was written
+    except UNUSABLE:  # nothing was written
         if before:
             catalog.save_write(before)
         else:
@@ -112,7 +112,7 @@ def _undo(catalog: Catalog, write: Write) -> bool:
     with explained(base, "read"):
         base.stat()  # a disk may not be connected: then nothing is known, and nothing forgotten
     if not write.done:
-        _sweep(target)
+        sweep(Path(os.path.realpath(target)))
     catalog.save_write(replace(write, done=False))
     there = _exists(target)
     if there and write.root:
@@ -124,14 +124,6 @@ def _undo(catalog: Catalog, write: Write) -> bool:
     return there
 
 
-def _sweep(target: Path) -> None:
-    """Remove what a kill left beside `target`: a file that was being written and had no name yet."""
-    with suppress(OSError):
-        for path in Path(os.path.realpath(target)).parent.iterdir():
-            if TEMPORARY.fullmatch(path.name):
-                path.unlink()
-
-
 def _remove_empty(folder: Path, base: Path) -> None:
     """Remove a folder and those above it, below `base`, as long as they are empty."""
     with suppress(OSError):
@@ -141,7 +133,7 @@ def _remove_empty(folder: Path, base: Path) -> None:
 
 
 def _exists(path: Path) -> bool:
-    """Whether something is there, be it a broken link; MetadataError where that cannot be known."""
+    """Whether something is there, be it a broken link; FileError where that cannot be known."""
     with explained(path, "read"):
         try:
             path.lstat()

@@ -10,6 +10,9 @@ import warnings
 
 from PIL import Image, ImageCms
 
+from src.files import shown_name
+from src.photos.errors import PhotoError
+
 try:
     import pillow_heif
 except ImportError:  # everything but HEIC works without it
@@ -43,10 +46,6 @@ _UPRIGHT = {  # EXIF orientation -> what turns the stored picture upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-class PhotoError(ValueError):
-    """The photo cannot be used; the message is one sentence for the person who chose it."""
 
 
 def read_photo(data: bytes, name: str = "photo", short_side: int = SHORT_SIDE) -> Image.Image:
@@ -98,15 +97,6 @@ def check_size(size: int, name: str) -> None:
             f"{name} has {size / 2**20:.0f} MB, and at most {MAX_BYTES // 2**20} MB can be read; "
             "use a smaller copy."
         )
-
-
-def shown_name(name: str) -> str:
-    """The last part of a file's name on one line, without characters that hide or reorder text."""
-    name = name.replace("\\", "/").rstrip("/").rpartition("/")[2].strip()
-    name = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
-    if len(name) > 80:
-        name = f"{name[:60]}…{name[-16:]}"
-    return name or "photo"
 
 
 def _format_of(data: bytes, name: str) -> str:

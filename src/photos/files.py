@@ -1,103 +1,108 @@
-"""Whole files: read and written at once or not at all, with a sentence when that fails."""
+"""Photo files of this machine: finding them in folders, and reading one whole."""
 
 from __future__ import annotations
 
-import errno
+import logging
 import os
-import re
-import secrets
-import shutil
+import stat
+from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from src.photos.decode import PhotoError, check_size, shown_name
-from src.photos.xmp import MetadataError
+from src.files import FileError, explained, printable, read, shown_name
+from src.photos.decode import check_size
 
-TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")  # names of files that `write` has not put in their place
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".heic", ".heif")  # of `decode.FORMATS`
 
-
-def exists(path: Path) -> bool:
-    """Whether a file is there; raises MetadataError where that is kept secret."""
-    with explained(path, "read"):
-        return path.exists()
+logger = logging.getLogger(__name__)
 
 
-def read(path: Path) -> bytes:
-    """The whole file; raises MetadataError."""
-    with explained(path, "read"):
-        check_file_size(max(1, path.stat().st_size), path.name)  # that it is empty is for its reader to say
-        return path.read_bytes()
+@dataclass(frozen=True)
+class Found:
+    """A file that is called like a photo, or what cannot be looked into: then `error` says why."""
+
+    path: str  # absolute; bytes that are no UTF-8 as surrogates, as everywhere in Python
+    size: int = 0  # bytes
+    mtime_ns: int = 0
+    error: str = ""
 
 
-def write(path: Path, data: bytes, *, replace: bool) -> None:
-    """Put the file in its place at once, safe from power cuts; over another file only with `replace`."""
-    with explained(path, "written"):
-        path = Path(os.path.realpath(path))  # a link stays a link
-        temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")  # same folder: os.replace needs that
+def find_photos(root: Path, *, without: Path | None = None, others: Counter | None = None) -> Iterator[Found]:
+    """All photos below `root`, by their names; hidden files and folders (".thumbnails", "._1.jpg") are not.
+
+    Links are followed, but no folder is looked through twice, so a link that leads back ends nothing.
+
+    Args:
+        root: the folder.
+        without: a folder to leave out.
+        others: counts, by suffix, the files that are passed over.
+    """
+    waiting, links = [os.fspath(root.resolve())], deque()
+    seen = {_identity(without)} if without and without.exists() else set()
+    while waiting or links:  # links last, so that a photo goes by the name of its real folder
+        linked = not waiting
+        folder = links.popleft() if linked else waiting.pop()
         try:
-            with open(temporary, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            if replace:
-                shutil.copymode(path, temporary)
-                os.replace(temporary, path)
-            else:
-                _put_new(temporary, path)
-            sync_folder(path)
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            identity = _identity(folder)
+            if identity in seen:
+                if linked:
+                    logger.warning(
+                        "%s leads to a folder that is looked through anyway; not followed.", printable(folder)
+                    )
+                continue
+            seen.add(identity)
+            entries = _entries(folder)
+        except FileError as error:
+            yield Found(folder, error=str(error))
+            continue
+        for entry in entries:
+            if _is_folder(entry):
+                (links if entry.is_symlink() else waiting).append(entry.path)
+            elif entry.name.lower().endswith(SUFFIXES):
+                yield _found(entry.path)
+            elif others is not None:
+                others[printable(Path(entry.name).suffix.lower()) or "no suffix"] += 1
 
 
-def _put_new(temporary: Path, path: Path) -> None:
+def read_photo_file(path: str | Path) -> bytes:
+    """A whole photo file.
+
+    Raises:
+        FileError: it cannot be read.
+        PhotoError: it is larger than any photo that is read.
+    """
+    path = Path(path)
+    with explained(path, "read"):
+        size = path.stat().st_size
+    check_size(max(1, size), path.name)  # that it is empty is for its reader to say
+    return read(path)
+
+
+def _identity(path: str | Path) -> tuple[int, int]:
+    with explained(Path(path), "read"):
+        status = Path(path).stat()
+    return status.st_dev, status.st_ino
+
+
+def _entries(folder: str) -> list[os.DirEntry]:
+    with explained(Path(folder), "read"), os.scandir(folder) as entries:
+        return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
     try:
-        os.link(temporary, path)  # unlike os.replace it fails where something stands already
-    except FileExistsError:
-        raise
-    except OSError:  # memory cards (FAT) know no links
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, "exists") from None
-        os.replace(temporary, path)
+        return entry.is_dir()
+    except OSError:  # a link that leads in circles
+        return False
 
 
-def sync_folder(path: Path) -> None:
-    """Make a new, replaced or deleted name in a folder outlast a power cut, where the system can."""
-    with suppress(OSError):
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-_REMEDIES = {
-    errno.ENOSPC: "the disk is full; make room and try again",
-    errno.EDQUOT: "your share of the disk is used up; make room and try again",
-    errno.EACCES: "permission is missing; change the permissions of the file and its folder",
-    errno.EPERM: "permission is missing; change the permissions of the file and its folder",
-    errno.EROFS: "the disk can only be read; use a copy on another disk",
-    errno.ENAMETOOLONG: "the name is too long; give the photo a shorter one",
-    errno.ENOENT: "it or its folder is not there; check the path",
-    errno.EISDIR: "it is a folder; rename it",
-    errno.EEXIST: "a file of this name is there; move it away or choose another name",
-}
-
-
-@contextmanager
-def explained(path: Path, done: str) -> Iterator[None]:
-    """Turn what the system says into a MetadataError: `path` cannot be `done`, why, and the remedy."""
+def _found(path: str) -> Found:
     try:
-        yield
-    except OSError as error:
-        remedy = _REMEDIES.get(error.errno, f"{error.strerror or error}; check the disk and try again")
-        raise MetadataError(f"{shown_name(path.name)} cannot be {done}: {remedy}.") from error
-
-
-def check_file_size(size: int, name: str) -> None:
-    """Raise MetadataError for a file that is empty or too large to read."""
-    try:
-        check_size(size, name)
-    except PhotoError as error:
-        raise MetadataError(str(error)) from error
+        with explained(Path(path), "read"):
+            status = Path(path).stat()
+    except FileError as error:
+        return Found(path, error=str(error))
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
+        return Found(path, error=f"{shown_name(path)} is no ordinary file; rename or remove it.")
+    return Found(path, status.st_size, status.st_mtime_ns)

@@ -17,10 +17,12 @@ from pathlib import Path
 
 from PIL import Image, IptcImagePlugin
 
+from src.files import shown_name
 from src.landmarks.tags import clean
-from src.photos.decode import FORMATS, shown_name
-from src.photos.files import check_file_size, read
-from src.photos.xmp import ESTIMATE, KEYS, MetadataError, Packet, degrees, remove
+from src.photos.decode import FORMATS, check_size
+from src.photos.errors import MetadataError
+from src.photos.files import read_photo_file
+from src.photos.xmp import ESTIMATE, KEYS, Packet, degrees, remove
 
 # EXIF tags; the first two lead to blocks of further ones.
 _GPS, _PHOTO, _ORIENTATION, _TAKEN, _DESCRIPTION = 0x8825, 0x8769, 0x0112, 0x9003, 0x010E
@@ -86,13 +88,13 @@ def read_time(photo: bytes | str | Path) -> datetime | None:
 def _opened(photo: bytes | str | Path) -> Image.Image:
     if isinstance(photo, bytes):
         return open_photo(photo, "photo")
-    return open_photo(read(Path(photo)), Path(photo).name)
+    return open_photo(read_photo_file(photo), Path(photo).name)
 
 
 def open_photo(data: bytes, name: str) -> Image.Image:
     """The photo with its metadata read and, mostly, its pixels not."""
     name = shown_name(name)
-    check_file_size(len(data), name)
+    check_size(len(data), name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -16,27 +16,17 @@ from pathlib import Path
 
 from PIL import Image
 
+from src.files import exists, explained, shown_name, sync_folder, write
 from src.landmarks.tags import Tags
-from src.photos.decode import shown_name
-from src.photos.files import exists, explained, read, sync_folder, write
+from src.photos.errors import MetadataError
+from src.photos.files import read_photo_file
 from src.photos.read_metadata import (
     embedded,
     open_photo,
     picture,
     said_by,
 )
-from src.photos.xmp import (
-    ADDED,
-    CREATED,
-    EMPTY,
-    ESTIMATE,
-    NAMESPACES,
-    MetadataError,
-    Packet,
-    add,
-    new_ones,
-    remove,
-)
+from src.photos.xmp import ADDED, CREATED, EMPTY, ESTIMATE, NAMESPACES, Packet, add, new_ones, remove
 
 # Photos that may share a sidecar IMG_1.xmp with others of their name, raw ones among them.
 _PHOTO_SUFFIX = re.compile(
@@ -60,9 +50,9 @@ def write_sidecar(photo: str | Path, tags: Tags) -> Path:
         MetadataError: the photo or the sidecar cannot be read, or the sidecar cannot be written.
     """
     photo = Path(photo)
-    data = read(photo)
+    data = read_photo_file(photo)
     path = find_sidecar(photo)
-    old = read(path) if exists(path) else None
+    old = read_photo_file(path) if exists(path) else None
     new = sidecar(data, tags, old, name=photo.name, old_name=path.name)
     if new != old:
         write(path, new, replace=old is not None)
@@ -113,7 +103,7 @@ def write_copy(photo: str | Path, copy: str | Path, tags: Tags) -> None:
         MetadataError: the photo cannot be read or takes no tags, or the copy exists or cannot be written.
     """
     photo = Path(photo)
-    write(Path(copy), embed(read(photo), tags, name=photo.name), replace=False)
+    write(Path(copy), embed(read_photo_file(photo), tags, name=photo.name), replace=False)
 
 
 def undo_copy(copy: str | Path) -> None:
@@ -124,7 +114,7 @@ def undo_copy(copy: str | Path) -> None:
     """
     copy = Path(copy)
     name = shown_name(copy.name)
-    data = read(copy)
+    data = read_photo_file(copy)
     packet = embedded(open_photo(data, name))
     seal = next(iter(Packet(packet, name).values(_SEAL)), None) if packet else None
     if seal is None:
@@ -146,7 +136,7 @@ def _sidecar_names(photo: Path) -> tuple[list[Path], list[Path]]:
 
 def _belongs(sidecar: Path, photo: Path) -> bool:
     """Whether IMG_1.xmp is the sidecar of this IMG_1.* and not of another."""
-    extensions = Packet(read(sidecar), sidecar.name).values("photoshop:SidecarForExtension")
+    extensions = Packet(read_photo_file(sidecar), sidecar.name).values("photoshop:SidecarForExtension")
     if extensions:
         return f".{extensions[0]}".casefold() == photo.suffix.casefold()
     with explained(photo.parent, "read"):
@@ -157,7 +147,7 @@ def _belongs(sidecar: Path, photo: Path) -> bool:
 
 
 def _undo(path: Path) -> bool:
-    data = read(path)
+    data = read_photo_file(path)
     if NAMESPACES["landmarkTagger"].encode() not in data:
         return False
     rest = remove(data, path.name)

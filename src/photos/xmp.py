@@ -14,14 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
+from src.files import shown_name
 from src.landmarks.tags import Tags, clean
-from src.photos.decode import shown_name
+from src.photos.errors import MetadataError
 
 ESTIMATE = "landmark-tagger prediction"  # as GPS processing method: these coordinates were not measured
-
-
-class MetadataError(ValueError):
-    """Nothing was written; the message is one sentence that names the file and says what to do."""
 
 
 NAMESPACES = {

@@ -1,0 +1,35 @@
+"""What a network says of a picture, whichever process holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from src.landmarks.table import Landmark
+
+
+@dataclass(frozen=True)
+class Guess:
+    """One landmark and the calibrated probability, in [0, 1], that the photo shows it.
+
+    This counts the doubt that the photo shows any landmark at all: a cat may look more like one of
+    them than like the others, and still not like a landmark.
+    """
+
+    landmark: Landmark
+    probability: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network says of one picture.
+
+    Attributes:
+        guesses: the five likeliest landmarks, best first (fewer where the network knows fewer).
+        known: in [0, 1], how surely the picture shows one of the known landmarks at all.
+        recognised: whether ``known`` reaches the threshold; if not, the answer is "no landmark that I
+            know" and the guesses only say what comes closest.
+    """
+
+    guesses: tuple[Guess, ...]
+    known: float
+    recognised: bool
