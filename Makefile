@@ -20,6 +20,7 @@ test: $(VENV)/dev.done
 lint: $(VENV)/dev.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
 
 format: $(VENV)/dev.done
@@ -56,5 +57,6 @@ $(VENV)/dev.done: requirements-dev.txt requirements-cluster.txt $(VENV)/app.done
 	$(BIN)/uv pip install --python $(BIN)/python -r requirements-dev.txt
 	touch $@
 
+# not runs/: what hours of training left there is for you to delete
 clean:
-	rm -rf $(VENV) runs evaluation
+	rm -rf $(VENV) evaluation
