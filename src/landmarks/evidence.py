@@ -1,9 +1,12 @@
-"""Photos of one outing help each other: what was taken minutes or metres apart shows one place.
+"""Evidence beside the picture: photos that were taken minutes or metres apart show one place.
 
-Each photo's answer is weighed once more by those of its neighbours (Bayes' rule). It only re-ranks what
-the network itself considered: a neighbour can raise or lower a guess, never bring in a new one. What a
-single neighbour can do is bounded, so that a wrong one does not drag the others along.
+Each photo's answer is updated once by the answers of its neighbours (Bayes' rule). That only re-ranks what
+the model itself considered: a neighbour can raise or lower a guess, never bring in a new one. What a single
+neighbour can do is bounded, whatever the number of landmarks, so that a wrong one does not drag the others
+along, and copies of one file count once.
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Sequence
@@ -18,9 +21,10 @@ EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
 MINUTES = 10.0  # after so long a neighbour counts 1/e of what it counts at once
 KILOMETRES = 0.3  # and at such a distance between the cameras
 REACH_KM = 1.5  # landmarks this near can be photographed on one walk
-TRUST = 0.1  # how far the nearest neighbour is believed; chosen on validation pictures
-NEIGHBOURS = 4  # nearest ones that are asked: more of them would be one witness heard many times
-WINDOW = 8  # photos before and after in time, and in latitude, among which these are looked for
+TRUST = 0.1  # probability that the nearest neighbour shows the same place; chosen on validation pictures
+LARGEST_RATIO = 50.0  # of likelihoods, as TRUST was chosen with 50 landmarks: more of them prove no more
+NEIGHBOURS = 4  # nearest ones that count: more of them would be one observation counted many times
+WINDOW = 8  # photos before and after in time, and in latitude, among which these are searched
 
 
 @dataclass(frozen=True)
@@ -34,59 +38,76 @@ class Taken:
 
 @dataclass(frozen=True)
 class Revised:
-    """An answer after its neighbours were heard, and what it was before."""
+    """A photo's final answer, and what the model says of its picture alone.
+
+    Attributes:
+        answer: after all evidence.
+        alone: the model's own.
+        neighbours: how many other photos counted.
+    """
 
     answer: Answer
-    before: Answer
-    neighbours: int
+    alone: Answer
+    neighbours: int = 0
 
     @property
     def change(self) -> float:
         """By how much ``known`` rose (or fell, below zero)."""
-        return self.answer.known - self.before.known
+        return self.answer.known - self.alone.known
 
 
 def revise(
-    answers: Sequence[Answer], moments: Sequence[Taken], threshold: float, classes: int
+    answers: Sequence[Answer], taken: Sequence[Taken], digests: Sequence[str], threshold: float, classes: int
 ) -> list[Revised]:
-    """Weigh the answers of photos by those of their neighbours in time and place.
+    """Update the answers of photos by those of their neighbours in time and place.
+
+    All photos count with their answers alone, so their order does not matter.
 
     Args:
-        answers: one for each photo.
-        moments: when and where each was taken, in the same order.
+        answers: what the model says of each photo alone.
+        taken: when and where each was taken, in the same order.
+        digests: hash of each file's content: copies of one file are one observation.
         threshold: the smallest ``known`` at which an answer is given.
-        classes: how many landmarks the network knows.
-
-    All photos are heard as they were before, so their order does not matter.
+        classes: how many landmarks the model knows.
     """
-    revised, candidates = [], _candidates(moments)
-    for i, answer in enumerate(answers):
-        nearness = [(trust(moments[i], moments[j]), j) for j in candidates[i]]
-        heard = sorted((pair for pair in nearness if pair[0] > 0.01), reverse=True)[:NEIGHBOURS]
-        voices = [(believed, answers[j]) for believed, j in heard]
-        after = _weigh(answer, voices, threshold, classes) if voices else answer
-        revised.append(Revised(after, answer, len(heard)))
-    return revised
+    first = {digest: i for i, digest in reversed(list(enumerate(digests)))}
+    candidates = _candidates({i: taken[i] for i in first.values()})
+    updated = {}
+    for digest, i in first.items():
+        weights = ((same_place(taken[i], taken[j]), j) for j in candidates[i])
+        nearest = sorted((pair for pair in weights if pair[0] > 0.01), reverse=True)[:NEIGHBOURS]
+        neighbours = [(weight, answers[j]) for weight, j in nearest]
+        answer = _posterior(answers[i], neighbours, threshold, classes) if neighbours else answers[i]
+        updated[digest] = Revised(answer, answers[i], len(neighbours))
+    return [updated[digest] for digest in digests]
 
 
-def _candidates(moments: Sequence[Taken]) -> list[set[int]]:
+def _candidates(taken: dict[int, Taken]) -> dict[int, set[int]]:
     """For each photo those next to it in time or latitude: all pairs of a library would be too many."""
-    found: list[set[int]] = [set() for _ in moments]
-    timed = sorted((i for i, m in enumerate(moments) if m.time), key=lambda i: moments[i].time)
-    placed = (i for i, m in enumerate(moments) if m.latitude is not None)
-    for order in (timed, sorted(placed, key=lambda i: moments[i].latitude)):
+    found: dict[int, set[int]] = {i: set() for i in taken}
+    times = {i: t.time for i, t in taken.items() if t.time is not None}
+    latitudes = {i: t.latitude for i, t in taken.items() if t.latitude is not None}
+    for order in (sorted(times, key=times.__getitem__), sorted(latitudes, key=latitudes.__getitem__)):
         for position, i in enumerate(order):
             found[i].update(order[max(0, position - WINDOW) : position + WINDOW + 1])
-    return [others - {i} for i, others in enumerate(found)]
+    return {i: others - {i} for i, others in found.items()}
 
 
-def trust(a: Taken, b: Taken) -> float:
-    """How far two photos are believed to show one place, in [0, `TRUST`]; places count more than clocks."""
-    if None not in (a.latitude, b.latitude):
-        return TRUST * math.exp(-distance_km(a.latitude, a.longitude, b.latitude, b.longitude) / KILOMETRES)
-    if None not in (a.time, b.time):
+def same_place(a: Taken, b: Taken) -> float:
+    """Probability that two photos show one place, in [0, `TRUST`]; positions count more than clocks."""
+    kilometres = distance_between(a, b)
+    if kilometres is not None:
+        return TRUST * math.exp(-kilometres / KILOMETRES)
+    if a.time is not None and b.time is not None:
         return TRUST * math.exp(-abs((a.time - b.time).total_seconds()) / 60 / MINUTES)
     return 0.0
+
+
+def distance_between(a: Taken | Landmark, b: Taken | Landmark) -> float | None:
+    """Kilometres between two cameras, landmarks, or one of each; None where a position is unknown."""
+    if a.latitude is None or a.longitude is None or b.latitude is None or b.longitude is None:
+        return None
+    return distance_km(a.latitude, a.longitude, b.latitude, b.longitude)
 
 
 def distance_km(latitude1: float, longitude1: float, latitude2: float, longitude2: float) -> float:
@@ -97,12 +118,15 @@ def distance_km(latitude1: float, longitude1: float, latitude2: float, longitude
     return 2 * EARTH_RADIUS_KM * math.asin(math.sqrt(min(1.0, half)))
 
 
-def _weigh(answer: Answer, heard: list[tuple[float, Answer]], threshold: float, classes: int) -> Answer:
+def _posterior(
+    answer: Answer, neighbours: list[tuple[float, Answer]], threshold: float, classes: int
+) -> Answer:
+    """The answer with each guess multiplied by the likelihood ratio of every neighbour, normalised."""
     weights = []
     for guess in answer.guesses:
         weight = guess.probability
-        for believed, neighbour in heard:
-            weight *= 1 - believed + believed * _ratio(guess.landmark, neighbour, classes)
+        for same, neighbour in neighbours:
+            weight *= 1 - same + same * _likelihood_ratio(guess.landmark, neighbour, classes)
         weights.append(weight)
     nothing = max(0.0, 1 - sum(guess.probability for guess in answer.guesses))
     total = sum(weights) + nothing
@@ -115,18 +139,17 @@ def _weigh(answer: Answer, heard: list[tuple[float, Answer]], threshold: float, 
     return Answer(tuple(guesses), known, known >= threshold)
 
 
-def _ratio(landmark: Landmark, neighbour: Answer, classes: int) -> float:
+def _likelihood_ratio(landmark: Landmark, neighbour: Answer, classes: int) -> float:
     """How much likelier the neighbour is on a walk at this landmark than anywhere; 1 says nothing."""
     near = sum(guess.probability for guess in neighbour.guesses if _on_one_walk(landmark, guess.landmark))
     nothing = max(0.0, 1 - sum(guess.probability for guess in neighbour.guesses))
-    return near * classes + nothing
+    return near * min(classes, LARGEST_RATIO) + nothing
 
 
 @lru_cache(maxsize=100_000)
 def _on_one_walk(a: Landmark, b: Landmark) -> bool:
     if a.class_name == b.class_name:
         return True
-    if None in (a.latitude, b.latitude):
-        return False
+    kilometres = distance_between(a, b)
     radii = ((a.extent_km or 0) + (b.extent_km or 0)) / 2
-    return distance_km(a.latitude, a.longitude, b.latitude, b.longitude) <= REACH_KM + radii
+    return kilometres is not None and kilometres <= REACH_KM + radii

@@ -1,0 +1,105 @@
+"""The one way of a photo, from bytes to its final answer: the app, the tagger and its cluster all call this."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from src.files import shown_name
+from src.landmarks.answer import Answer
+from src.landmarks.evidence import Revised, Taken, revise
+from src.photos.decode import open_photo
+from src.photos.errors import UNUSABLE
+from src.photos.read_metadata import read_taken
+
+if TYPE_CHECKING:
+    from src.inference.answers import Answering
+
+
+@dataclass(frozen=True)
+class PhotoReport:
+    """What one photo shows by itself.
+
+    Attributes:
+        name: of the file; a path where it is in a library.
+        digest: BLAKE2b of the whole file, 32 hexadecimal digits: copies have the same.
+        format: Pillow's name of it, "JPEG".
+        picture: upright, RGB; None once it was given up, or left on another machine.
+        thumbnail: a small JPEG of it.
+        taken: when and where, as far as the file says.
+        answer: what the model says of the picture alone; None before it was asked.
+    """
+
+    name: str
+    digest: str
+    format: str = ""
+    picture: Image.Image | None = None
+    thumbnail: bytes = b""
+    taken: Taken = Taken()
+    answer: Answer | None = None
+
+
+def read_report(data: bytes, name: str, *, short_side: int, thumbnail_side: int) -> PhotoReport:
+    """Read a photo and what it says of itself; the file is opened once.
+
+    Args:
+        data: the whole file.
+        name: of the file.
+        short_side: pixels to which the picture may be shrunk, see `open_photo`.
+        thumbnail_side: pixels, at most, of the longer side of the thumbnail.
+
+    Raises:
+        PhotoError: it is no photo that can be read.
+    """
+    photo = open_photo(data, name)
+    picture = photo.picture(short_side)
+    digest = blake2b(data, digest_size=16).hexdigest()
+    return PhotoReport(
+        name, digest, photo.format, picture, _thumbnail(picture, thumbnail_side), read_taken(photo)
+    )
+
+
+def answer_report(report: PhotoReport, predictor: Answering) -> PhotoReport:
+    """The report with the model's answer, and without the picture."""
+    assert report.picture is not None
+    [answer] = predictor.predict([report.picture])
+    return replace(report, answer=answer, picture=None)
+
+
+def final_answers(
+    reports: Sequence[PhotoReport], threshold: float, classes: int, *, together: bool = True
+) -> list[Revised]:
+    """The final answers of photos that belong together: of one folder, or of one upload.
+
+    Args:
+        reports: with answers.
+        threshold: the smallest ``known`` at which an answer is given.
+        classes: how many landmarks the model knows.
+        together: whether photos that were taken close to each other are evidence for each other.
+    """
+    answers = [report.answer for report in reports if report.answer is not None]
+    if not together:
+        return [Revised(answer, answer) for answer in answers]
+    taken, digests = [report.taken for report in reports], [report.digest for report in reports]
+    return revise(answers, taken, digests, threshold, classes)
+
+
+def failure(name: str, error: Exception) -> str:
+    """One sentence on why a photo has no answer, also for an error that nobody foresaw."""
+    if isinstance(error, UNUSABLE):
+        return str(error)
+    return f"{shown_name(name)} could not be read ({type(error).__name__}); try another copy of it."
+
+
+def _thumbnail(picture: Image.Image, side: int) -> bytes:
+    scale = min(1.0, side / max(picture.size))
+    width, height = (max(1, round(length * scale)) for length in picture.size)
+    small = picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=1.0)
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=80)
+    return file.getvalue()
