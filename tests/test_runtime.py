@@ -15,6 +15,7 @@ from src.data.transforms import Preprocess
 from src.export import export
 from src.inference import openvino as runtime
 from src.inference.predictor import Predictor
+from src.landmarks.table import COLUMNS, read_landmarks
 from src.models.scratch import ALWAYS, NEVER, LandmarkNet, MirroredNet, NetSettings
 
 pytest.importorskip("openvino")
@@ -110,3 +111,12 @@ def test_a_library_is_tagged_the_same_with_it(tiny_export, tmp_path, monkeypatch
         assert {k: v for k, v in slow.items() if "prob" not in k and k != "known"} == {
             k: v for k, v in quick.items() if "prob" not in k and k != "known"
         }
+
+
+def test_facts_of_the_user_reach_the_faster_network(predictor, tmp_path):
+    file = tmp_path / "mine.csv"
+    file.write_text(f"{','.join(COLUMNS)}\nTaj_Mahal,Crown Palace,,,,,,,,\n", "utf-8")
+    described = Predictor(predictor.model, predictor.info)
+    described.describe_with(read_landmarks(file))
+    [answer] = runtime.fastest(described, 1).predict([Image.new("RGB", (64, 48), (220, 20, 20))])
+    assert answer.guesses[0].landmark.name == "Crown Palace"

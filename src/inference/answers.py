@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
 
 from src.landmarks.answer import Answer, Guess
-from src.landmarks.table import Landmark
+from src.landmarks.table import Landmark, class_key, describe, own_rows
 
 GUESSES = 5
 
 
 class Answering:
-    """What can be asked about pictures; `Predictor` and `SharedPredictor` are such.
+    """The one protocol of all runtimes: a runtime gives `scores`, and `heat` where it can.
 
     Attributes:
         info: the contents of the export's ``model.json``.
@@ -32,15 +32,39 @@ class Answering:
 
     @property
     def short_side(self) -> int:
-        """Pixels to which a photo may be shrunk before the network's own resizing: twice what it sees.
+        """Pixels to which a photo may be shrunk before the network's own resizing: twice its input size.
 
         Of 41 photos of 12 megapixels, decoded at a quarter of their size, all kept their likeliest landmark
         and its probability within 0.02; decoded at an eighth, 5 % changed.
         """
         return 2 * self.info["size"]
 
+    def describe_with(self, table: Mapping[str, Landmark]) -> None:
+        """Replace the export's facts of landmarks by the user's rows of a table of `read_landmarks`.
+
+        Landmarks without such a row keep the export's facts.
+
+        Raises:
+            ValueError: no row of the user's is for a class of this network.
+        """
+        rows = own_rows(table)
+        names = [landmark.class_name for landmark in self.landmarks]
+        if rows and not any(class_key(name) in rows for name in names):
+            raise ValueError(
+                f'no row is for a class of this network, as "{next(iter(rows))}" is not; '
+                f'write the class as the data set does, such as "{class_key(names[0])}"'
+            )
+        self.landmarks = [
+            describe(landmark.class_name, rows) if class_key(landmark.class_name) in rows else landmark
+            for landmark in self.landmarks
+        ]
+
     def predict(self, pictures: Sequence[Image.Image]) -> list[Answer]:
         """Answer for upright pictures of any size, one by one: the same whatever else is asked."""
+        return [self._answer(*self.scores(picture)) for picture in pictures]
+
+    def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
+        """Calibrated probabilities ``(classes,)`` and ``known``, in [0, 1], of one upright picture."""
         raise NotImplementedError
 
     def heat(self, picture: Image.Image) -> np.ndarray:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 
@@ -22,7 +21,6 @@ from torch import Tensor, nn
 
 from src.inference.answers import Answering
 from src.inference.predictor import Predictor
-from src.landmarks.answer import Answer
 from src.models.scratch import NEVER, unsure
 
 TOLERANCE = 1e-3  # of a probability, between the two
@@ -54,6 +52,7 @@ class OpenVinoPredictor(Answering):
         from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
         super().__init__(predictor.info)
+        self.landmarks = predictor.landmarks  # the user's own facts, see `describe_with`
         self._temperature = predictor.model.temperature
         # older exports have neither
         self._gate_power = getattr(predictor.model, "gate_power", 1.0)
@@ -74,11 +73,7 @@ class OpenVinoPredictor(Answering):
         self._compiled = openvino.Core().compile_model(model, "CPU", settings)
         self._own = threading.local()
 
-    def predict(self, pictures: Sequence[Image.Image]) -> list[Answer]:
-        return [self._answer(*self.scores(picture)) for picture in pictures]
-
     def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
-        """Calibrated probabilities ``(classes,)`` and ``known`` of one upright picture."""
         x = square(picture, self.info["size"])
         logits, odds = self.infer(x)
         if len(unsure(torch.from_numpy(logits)[None], self._again)):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,6 @@ from PIL import Image
 from torch import Tensor
 
 from src.inference.answers import Answering
-from src.landmarks.answer import Answer
 
 SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
 
@@ -63,12 +61,7 @@ class Predictor(Answering):
             raise ValueError(f"{path} is not an export of this project: run the notebooks again.") from error
 
     @torch.inference_mode()
-    def predict(self, pictures: Sequence[Image.Image]) -> list[Answer]:
-        return [self._answer(*self.scores(picture)) for picture in pictures]
-
-    @torch.inference_mode()
     def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
-        """Calibrated probabilities ``(classes,)`` and ``known`` of one upright picture."""
         probabilities, known = self.model.predict(to_tensor(picture)[None])
         return probabilities[0].numpy(), known.item()
 

@@ -15,7 +15,6 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -23,7 +22,6 @@ import numpy as np
 from PIL import Image
 
 from src.inference.answers import Answering
-from src.landmarks.answer import Answer
 
 ADDRESS = "LANDMARK_PREDICTOR"  # the environment variable that names the socket
 PATIENCE = 60.0  # seconds to wait for the process to start, or for an answer
@@ -45,12 +43,9 @@ class SharedPredictor(Answering):
         self._connection: Connection | None = None
         super().__init__(json.loads(self._ask(INFO)))
 
-    def predict(self, pictures: Sequence[Image.Image]) -> list[Answer]:
-        answers = []
-        for picture in pictures:
-            *probabilities, known = np.frombuffer(self._ask(PREDICT, picture), np.float32)
-            answers.append(self._answer(np.array(probabilities), float(known)))
-        return answers
+    def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
+        values = np.frombuffer(self._ask(PREDICT, picture), np.float32)
+        return values[:-1], float(values[-1])
 
     def heat(self, picture: Image.Image) -> np.ndarray:
         data = self._ask(HEAT, picture)

@@ -117,12 +117,18 @@ def read_landmarks(*files: Path) -> dict[str, Landmark]:
     return table
 
 
+def own_rows(table: Mapping[str, Landmark]) -> dict[str, Landmark]:
+    """The rows of a table of `read_landmarks` that come from the user's files."""
+    # by identity, as a user may repeat a built-in row where an export has other facts
+    return {key: row for key, row in table.items() if row is not _built_in().get(key)}
+
+
 def describe(class_name: str, table: Mapping[str, Landmark] | None = None) -> Landmark:
     """What `table` (by default the built-in one) knows of a class such as "10.Taj_Mahal".
 
     A class without a row gets a name made from the class name and nothing else.
     """
-    key = _key(class_name)
+    key = class_key(class_name)
     known = (_built_in() if table is None else table).get(key)
     if known is not None:
         return replace(known, class_name=class_name)
@@ -135,7 +141,7 @@ def _built_in() -> Mapping[str, Landmark]:
     return MappingProxyType(_read_table(Path(__file__).with_name("landmarks.csv")))
 
 
-def _key(class_name: str) -> str:
+def class_key(class_name: str) -> str:
     """The class name without its number; composed, as some file systems decompose accents."""
     return unicodedata.normalize("NFC", re.sub(r"^\d+\.(?=.)", "", class_name.strip()))
 
@@ -187,7 +193,7 @@ def _parse_row(row: dict) -> Landmark:
         )
     cell = {column: " ".join(row[column].split()) for column in COLUMNS}
     return Landmark(
-        class_name=_key(cell["class"]),
+        class_name=class_key(cell["class"]),
         name=cell["name"],
         city=cell["city"],
         country=cell["country"],

@@ -1,0 +1,68 @@
+"""The protocol that all runtimes share, and the facts of landmarks that a user may replace."""
+
+import numpy as np
+import pytest
+
+from src.inference.answers import Answering
+from src.landmarks.table import COLUMNS, describe, read_landmarks
+
+NAMES = ["00.Taj_Mahal", "01.Eiffel_Tower", "02.Old_Mill"]
+OLD = {"name": "The Taj", "city": "Agra"}  # facts that only the export has
+
+
+class Fixed(Answering):
+    """Says the same of each picture."""
+
+    def __init__(self):
+        classes = [describe(name).to_dict() for name in NAMES]
+        classes[0] |= OLD
+        super().__init__({"classes": classes, "known_threshold": 0.5, "size": 32})
+
+    def scores(self, picture):
+        return np.array([0.2, 0.1, 0.7], np.float32), 0.35
+
+
+def write(tmp_path, *rows):
+    file = tmp_path / "mine.csv"
+    file.write_text("\n".join([",".join(COLUMNS), *rows, ""]), "utf-8")
+    return read_landmarks(file)
+
+
+def test_scores_become_answers():
+    [answer, again] = Fixed().predict(["a picture", "another"])
+    assert [guess.landmark.class_name for guess in answer.guesses] == [NAMES[2], NAMES[0], NAMES[1]]
+    assert [guess.probability for guess in answer.guesses] == pytest.approx([0.35, 0.1, 0.05])
+    assert (answer.known, answer.recognised) == (0.35, False)
+    assert again == answer
+
+
+def test_rows_of_the_user_replace_facts_of_the_export(tmp_path):
+    network = Fixed()
+    network.describe_with(write(tmp_path, "Old_Mill,Watermill,Ulm,Germany,DE,48.4,9.98,0.1,,mill"))
+    [answer] = network.predict(["a picture"])
+    mill = answer.guesses[0].landmark
+    assert (mill.class_name, mill.title, mill.tags) == (NAMES[2], "Watermill — Ulm, Germany", ("mill",))
+    assert network.landmarks[0].name == "The Taj"  # what the export says, not the built-in table
+    assert network.landmarks[1] == describe(NAMES[1])
+
+
+def test_a_row_of_the_user_that_repeats_the_built_in_table_counts(tmp_path):
+    taj = describe("Taj_Mahal")
+    tags, place = ";".join(taj.tags), f"{taj.latitude},{taj.longitude},{taj.extent_km},{taj.wikidata}"
+    network = Fixed()
+    row = f"Taj_Mahal,{taj.name},{taj.city},{taj.country},{taj.country_code},{place},{tags}"
+    network.describe_with(write(tmp_path, row))
+    assert network.landmarks[0] == describe(NAMES[0])
+
+
+def test_a_table_without_rows_of_the_user_changes_nothing(tmp_path):
+    network = Fixed()
+    before = list(network.landmarks)
+    network.describe_with(read_landmarks())
+    network.describe_with(write(tmp_path))
+    assert network.landmarks == before
+
+
+def test_a_table_for_another_network_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match=r'"Big_Ben" is not.*such as "Taj_Mahal"'):
+        Fixed().describe_with(write(tmp_path, "Big_Ben,Big Ben,London,,,,,,,"))
