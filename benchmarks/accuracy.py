@@ -29,7 +29,8 @@ from src.export import export
 from src.inference.predictor import Predictor
 from src.models.checkpoints import restore
 from src.models.pretrained import DEFAULT_BACKBONE, build_transfer
-from src.models.scratch import LandmarkNet, MirroredNet, NetSettings
+from src.models.scratch import LandmarkNet, NetSettings
+from src.models.tta import MirrorTTA
 from src.train import run_recipe
 from src.training.recipes import RECIPES, Recipe, TrainSettings
 
@@ -93,7 +94,7 @@ def measure(
 ) -> dict:
     """Train, calibrate, export; the figures of the export on validation and on test pictures."""
     history, pictures = run_recipe(model, recipe, root, run, others=others if teach else None)
-    model = MirroredNet(model.cpu(), recipe.again)
+    model = MirrorTTA(model.cpu(), recipe.again)
     calibration, validated = calibrate(model, pictures, others)
     predictor = export(model, pictures, run / "export.pt", calibration)
     test = predict_export(predictor, pictures.test.dataset)

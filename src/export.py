@@ -31,7 +31,7 @@ from src.files import replacing
 from src.inference.predictor import SUMS, Predictor, known_sums
 from src.landmarks.table import describe
 from src.models.checkpoints import CheckpointError, restore
-from src.models.scratch import NEVER, MirroredNet, averaged, unsure
+from src.models.tta import NEVER, MirrorTTA, averaged, unsure
 from src.training.recipes import RECIPES
 
 # What the app needs when nothing but the notebook and the export is there.
@@ -72,7 +72,7 @@ class _Parts(nn.Module):
 class _Exported(nn.Module):
     """Preprocessing, network, calibrated softmax and gate: pictures in, probabilities out.
 
-    It looks at mirror images too, as `MirroredNet` does; whether it must cannot be traced.
+    It looks at mirror images too, as `MirrorTTA` does; whether it must cannot be traced.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ def export(
     path, calibration = Path(path), calibration or Calibration()
     network.eval().cpu()
     once, again = network, NEVER
-    if isinstance(network, MirroredNet):
+    if isinstance(network, MirrorTTA):
         once, again = network.network, network.again
     about = {
         "architecture": network.architecture,
@@ -270,7 +270,7 @@ def export_run(
     )
     if state["class_names"] != pictures.class_names:
         raise CheckpointError(f"{run} was trained on other classes than {root} holds: give its own data set.")
-    network = MirroredNet(network, RECIPES[state["architecture"]["model"]].again)
+    network = MirrorTTA(network, RECIPES[state["architecture"]["model"]].again)
     calibration, validated = calibrate(network, pictures, others)
     info = {
         "trained": state["settings"],

@@ -16,7 +16,8 @@ from src.data.folders import load_pictures
 from src.evaluation.calibration import Calibration
 from src.export import CARRIED, ExportError, add_info, export, export_run, main
 from src.inference.predictor import SUMS, Predictor, to_tensor
-from src.models.scratch import LandmarkNet, MirroredNet, NetSettings
+from src.models.scratch import LandmarkNet, NetSettings
+from src.models.tta import MirrorTTA
 from src.train import fit
 from src.training.recipes import TrainSettings
 
@@ -55,7 +56,7 @@ def test_an_export_looks_again_at_what_it_is_unsure_of(pictures, network, tmp_pa
     with torch.inference_mode():
         seen = torch.stack([pictures.valid.dataset.transform(picture) for picture in x])
         ranks = network(seen).softmax(1).amax(1).sort().values
-        twice = MirroredNet(network, (ranks[:2].mean().item(), ranks[3:5].mean().item()))
+        twice = MirrorTTA(network, (ranks[:2].mean().item(), ranks[3:5].mean().item()))
         exported = export(twice, pictures, tmp_path / "e.pt")
         expected = twice(seen).softmax(1)
         alone = torch.cat([exported.model(picture[None]) for picture in x])

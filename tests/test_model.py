@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from src.models.scratch import NEVER, LandmarkNet, MirroredNet, NetSettings
+from src.models.scratch import LandmarkNet, NetSettings
+from src.models.tta import NEVER, MirrorTTA
 
 SMALL = NetSettings(widths=(8, 16), depths=(1, 2))
 
@@ -74,7 +75,7 @@ def test_a_mirrored_network_answers_alike_for_a_picture_and_its_mirror_image():
     net = LandmarkNet(4, SMALL).eval()
     x = torch.rand(2, 3, 64, 48)
     with torch.inference_mode():
-        twice = MirroredNet(net).eval()
+        twice = MirrorTTA(net).eval()
         assert torch.allclose(twice(x), twice(x.flip(3)), atol=1e-5)
         assert torch.allclose(twice(x), (net(x) + net(x.flip(3))) / 2, atol=1e-5)
         features, maps = twice.features_and_maps(x)
@@ -95,7 +96,7 @@ def test_only_unsure_pictures_are_looked_at_again():
         again = (highest > low) & (highest < high)
         assert again.sum() == 3
         expected[again] = (expected[again] + net(x[again].flip(3))) / 2
-        twice = MirroredNet(net, (low, high)).eval()
+        twice = MirrorTTA(net, (low, high)).eval()
         assert torch.allclose(twice(x), expected, atol=1e-5)
         assert torch.allclose(torch.cat([twice(one[None]) for one in x]), expected, atol=1e-5)
-        assert torch.equal(MirroredNet(net, NEVER).eval()(x), net(x))
+        assert torch.equal(MirrorTTA(net, NEVER).eval()(x), net(x))

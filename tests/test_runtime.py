@@ -16,7 +16,8 @@ from src.export import export
 from src.inference import openvino as runtime
 from src.inference.predictor import Predictor
 from src.landmarks.table import COLUMNS, read_landmarks
-from src.models.scratch import ALWAYS, NEVER, LandmarkNet, MirroredNet, NetSettings
+from src.models.scratch import LandmarkNet, NetSettings
+from src.models.tta import ALWAYS, NEVER, MirrorTTA
 
 pytest.importorskip("openvino")
 
@@ -56,7 +57,7 @@ def test_it_looks_again_where_the_export_does(data_set, tmp_path):
     shown = [quarters(90, 60), quarters(60, 90), Image.new("RGB", (50, 40), (250, 30, 20))]
 
     def answered(again):
-        predictor = export(MirroredNet(network, again), pictures, tmp_path / "e.pt")
+        predictor = export(MirrorTTA(network, again), pictures, tmp_path / "e.pt")
         fast = runtime.OpenVinoPredictor(predictor, 1)
         for picture in shown:
             expected, known = predictor.scores(picture)

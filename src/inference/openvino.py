@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from src.inference.answers import Answering
 from src.inference.predictor import Predictor
-from src.models.scratch import NEVER, unsure
+from src.models.tta import NEVER, unsure
 
 TOLERANCE = 1e-3  # of a probability, between the two
 

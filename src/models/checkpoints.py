@@ -6,9 +6,9 @@ import io
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from src.files import replacing
+from src.models.classifier import Classifier
 from src.models.pretrained import build_transfer
 from src.models.scratch import LandmarkNet, NetSettings
 
@@ -55,7 +55,7 @@ def load_checkpoint(path: str | Path) -> dict:
     return state
 
 
-def build_network(architecture: dict, classes: int, weights: str | Path | None = None) -> nn.Module:
+def build_network(architecture: dict, classes: int, weights: str | Path | None = None) -> Classifier:
     """Build the network that a checkpoint describes; pretrained weights only when asked for."""
     kinds = dict(architecture)
     if kinds.pop("model") == "scratch":
@@ -63,7 +63,7 @@ def build_network(architecture: dict, classes: int, weights: str | Path | None =
     return build_transfer(kinds["backbone"], classes, weights=weights, dropout=kinds["dropout"])
 
 
-def restore(path: str | Path) -> tuple[nn.Module, dict]:
+def restore(path: str | Path) -> tuple[Classifier, dict]:
     """Rebuild the network of a checkpoint (`best.pt` or `last.pt`), in evaluation mode.
 
     Returns:

@@ -9,12 +9,15 @@ import urllib.error
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
 import torchvision
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
+
+from src.models.classifier import Classifier
 
 DEFAULT_BACKBONE = "tf_efficientnet_lite2"
 
@@ -52,7 +55,7 @@ class WeightsError(RuntimeError):
     """Pretrained weights are not to be had or are not what they should be."""
 
 
-class TransferNet(nn.Module):
+class TransferNet(Classifier):
     """A backbone that gives features and a new head: dropout and one fully connected layer.
 
     ``forward`` takes normalised pictures ``(N, 3, H, W)`` and returns logits ``(N, classes)``.
@@ -73,18 +76,15 @@ class TransferNet(nn.Module):
 
         Where a network does not pool such maps right before its head, they are 1 × 1: the features.
         """
-        if hasattr(self.backbone, "forward_features"):  # timm
-            maps = self.backbone.forward_features(x)
-            features = self.backbone.forward_head(maps).flatten(1)
+        backbone: Any = self.backbone  # nn.Module knows nothing of timm's methods
+        if hasattr(backbone, "forward_features"):
+            maps = backbone.forward_features(x)
+            features = backbone.forward_head(maps).flatten(1)
             if maps.ndim == 4 and maps.shape[1] == features.shape[1]:
                 return features, maps
         else:
-            features = self.backbone(x).flatten(1)
+            features = backbone(x).flatten(1)
         return features, features[:, :, None, None]
-
-    def features(self, x: Tensor) -> Tensor:
-        """Pooled features ``(N, features)``."""
-        return self.features_and_maps(x)[0]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.dropout(self.features(x)))
@@ -223,15 +223,17 @@ def _timm_network(name: str, pretrained: bool) -> nn.Module:
     return timm.create_model(name, pretrained=pretrained)
 
 
-def _remove_head(network: nn.Module) -> int:
+def _remove_head(network: Any) -> int:
     """Take the last classifying layer out; returns how many features then come out of the network."""
+    head: nn.Linear | nn.Conv2d
     if hasattr(network, "reset_classifier"):  # timm
         head = network.get_classifier()
         network.reset_classifier(0)
     else:
-        kinds = (nn.Linear, nn.Conv2d)  # SqueezeNet classifies with a convolution
-        linear = [(n, m) for n, m in network.named_modules() if isinstance(m, nn.Linear)]
-        path, head = (linear or [(n, m) for n, m in network.named_modules() if isinstance(m, kinds)])[-1]
+        layers = list(network.named_modules())
+        linear = [(name, layer) for name, layer in layers if isinstance(layer, nn.Linear)]
+        convolutions = [(name, layer) for name, layer in layers if isinstance(layer, nn.Conv2d)]
+        path, head = linear[-1] if linear else convolutions[-1]  # SqueezeNet classifies with a convolution
         network.set_submodule(path, nn.Identity())
     return head.in_channels if isinstance(head, nn.Conv2d) else head.in_features
 

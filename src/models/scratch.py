@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
 
-ALWAYS = (0.0, math.inf)  # `again` of networks that look at every picture twice
-NEVER = (0.0, 0.0)
+from src.models.classifier import Classifier
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class ResidualBlock(nn.Module):
         return torch.relu(y + self.shortcut(x))
 
 
-class LandmarkNet(nn.Module):
+class LandmarkNet(Classifier):
     """A residual network: convolution stem, four stages, global average pooling, fully connected head.
 
     ``forward`` takes normalised pictures ``(N, 3, H, W)`` with H, W ≥ 32 and returns logits
@@ -120,55 +118,5 @@ class LandmarkNet(nn.Module):
         maps = self.stages(self.stem(x))
         return self.pool(maps).flatten(1), maps
 
-    def features(self, x: Tensor) -> Tensor:
-        """Pooled features ``(N, widths[-1])``."""
-        return self.features_and_maps(x)[0]
-
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.dropout(self.features(x)))
-
-
-class MirroredNet(nn.Module):
-    """A trained network that looks at mirror images too, where it is unsure, and averages the features.
-
-    Few landmarks look different in a mirror, and two looks are better than one. What is clear at the first
-    look is so at the second, and so is what shows nothing known: looking again at `unsure` pictures alone
-    brings as much, for little time.
-
-    Args:
-        network: with ``features_and_maps`` and a linear ``head``.
-        again: see `unsure`; every picture if not given.
-    """
-
-    def __init__(self, network: nn.Module, again: tuple[float, float] = ALWAYS) -> None:
-        super().__init__()
-        self.network, self.head, self.again = network, network.head, again
-        self.architecture = network.architecture | {"mirrored": True}
-
-    def features_and_maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """As those of the network, the maps turned back."""
-        features, maps = self.network.features_and_maps(x)
-        rows = unsure(self.head(features), self.again)
-        if len(rows):
-            turned, turned_maps = self.network.features_and_maps(x[rows].flip(3))
-            features = averaged(features, rows, turned)
-            maps = averaged(maps, rows, turned_maps.flip(3))
-        return features, maps
-
-    def features(self, x: Tensor) -> Tensor:
-        """Averaged features ``(N, F)``."""
-        return self.features_and_maps(x)[0]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.features(x))
-
-
-def unsure(logits: Tensor, again: tuple[float, float]) -> Tensor:
-    """Which rows of ``(N, classes)`` have their highest probability in [again[0], again[1])."""
-    highest = logits.softmax(dim=1).amax(dim=1)
-    return torch.nonzero((highest >= again[0]) & (highest < again[1]))[:, 0]
-
-
-def averaged(first: Tensor, rows: Tensor, second: Tensor) -> Tensor:
-    """A copy of `first` whose `rows` are their mean with those of a `second` look."""
-    return first.index_copy(0, rows, (first[rows] + second) / 2)

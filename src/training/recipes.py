@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import get_type_hints
 
-from src.models.scratch import ALWAYS, NEVER
+from src.models.tta import ALWAYS, NEVER
 from src.training.optimization import OPTIMIZERS, SCHEDULES
 
 
