@@ -10,7 +10,7 @@ BACKBONE ?= tf_efficientnet_lite2
 app: $(VENV)/app.done
 	$(BIN)/voila app.ipynb
 
-# for visitors: one network for all of them, at most 20 at once; see "Host it" in the README
+# for visitors: one network for all of them, at most 20 at once; see docs/hosting.md
 host: $(VENV)/app.done
 	$(BIN)/python -m src.host
 
