@@ -10,7 +10,7 @@ BACKBONE ?= tf_efficientnet_lite2
 app: $(VENV)/app.done
 	$(BIN)/voila app.ipynb
 
-# for visitors: one network for all of them, at most 20 at once; see docs/hosting.md
+# for visitors: one model for all of them, at most 20 at once; see docs/hosting.md
 host: $(VENV)/app.done
 	$(BIN)/python -m src.host
 
@@ -32,7 +32,7 @@ notebooks: $(VENV)/dev.done
 	TQDM_DISABLE=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace \
 		cnn_from_scratch.ipynb transfer_learning.ipynb
 
-# both networks on the Udacity landmarks, which are downloaded first (750 MB): needs the internet, and hours or a GPU
+# both models on the Udacity landmarks, which are downloaded first (750 MB): needs the internet, and hours or a GPU
 udacity: PYTHON_THERE = env -u LANDMARK_IMAGES $(BIN)/python
 udacity: $(VENV)/app.done
 	$(PYTHON_THERE) -m src.train --model scratch --runs runs/udacity
