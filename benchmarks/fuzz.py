@@ -1,4 +1,4 @@
-"""Hostile photos: mutated files through the one door for photos, in processes with limits.
+"""Hostile photos: mutated files through the one decoder for photos, in processes with limits.
 
 Files of every kind that is read are cut, spliced, flipped and overwritten at random, half of the time in
 their first bytes, where headers are. Each must come back as an RGB picture or as one sentence, within five

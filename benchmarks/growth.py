@@ -2,7 +2,7 @@
 
 Photos, threads: fresh ``python -m src.tag`` processes on libraries of test pictures, start included.
 Size: one photo from file to answer on one core, test pictures enlarged or shrunk; memory is that of a
-fresh process on 100 of them. Classes: one picture through the network with a made-up linear head of so many
+fresh process on 100 of them. Classes: one picture through the model with a made-up linear head of so many
 classes; memory is again that of a fresh process. Medians over rounds in which all take turns. An exponent is
 the slope of a line through the logarithms of all points: 1 is proportional, 0 does not grow.
 """

@@ -1,4 +1,4 @@
-"""Kills at random moments: what is started again must end as if nothing had happened.
+"""Kills at random times: what is started again must end as if nothing had happened.
 
 Each task runs as a process of its own that is killed (SIGKILL) after a random time and started again; at its
 end its result is compared, byte for byte or number for number, with that of a run without kills. After every
@@ -154,7 +154,7 @@ class Download(Task):
 
 
 class Tagging(Task):
-    """``python -m src.tag --write sidecar`` over real photos with the committed network."""
+    """``python -m src.tag --write sidecar`` over real photos with the committed model."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

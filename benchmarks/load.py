@@ -1,7 +1,7 @@
 """Many visitors at once: clients that speak as a browser does, against the app on loopback.
 
-Each opens the page, all send a 12-megapixel photo at the same moment, in parts as `app.js` does, and wait
-for its card; every card must name the landmark that the network itself names. Memory is the private memory of
+Each opens the page, all send a 12-megapixel photo at the same time, in parts as `app.js` does, and wait
+for its card; every card must name the landmark that the model itself names. Memory is the private memory of
 the kernels, which is what a visitor adds. The last line is what happens beyond the limit of visitors.
 """
 

@@ -2,7 +2,7 @@
 
 - published: Pillow decodes at full size, a float tensor, resized inside the export, one by one;
 - ours: what ``python -m src.tag`` does, catalog included;
-- floor: the fastest scaled JPEG decoding alone, and the network alone in the fastest runtime, on all cores.
+- floor: the fastest scaled JPEG decoding alone, and the model alone in the fastest runtime, on all cores.
 
 The photos are test pictures enlarged to 12 megapixels, or shrunk to 0.1. Medians over rounds in which all
 take turns. Answers are compared with those of the export for the full-size picture.
@@ -136,7 +136,7 @@ def main() -> None:
     predictor = Predictor.load(EXPORT)
     fast = fastest(predictor, CORES)
     lines = [
-        "| photos of | published | ours | floor (decode + network) | ours is faster | of the floor's speed |",
+        "| photos of | published | ours | floor (decode + model) | ours is faster | of the floor's speed |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     with tempfile.TemporaryDirectory() as place:

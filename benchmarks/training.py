@@ -1,11 +1,11 @@
-"""Pictures a second in training: the network alone on batches in memory, and end to end.
+"""Pictures a second in training: the model alone on batches in memory, and end to end.
 
 Both go through ``src.train.train_one_epoch`` as the recipe has it in its middle: picture size, batch, frozen
 blocks, mixing, averaged weights. "Alone" gets batches that were loaded and augmented before; "end to end"
 gets them from the loader, its start included. They take turns; a ratio is of one round, and all figures are
 medians.
 
-The loading processes share the cores with the network, so the ratio has a limit: with all cores busy, a
+The loading processes share the cores with the model, so the ratio has a limit: with all cores busy, a
 picture takes at least the core time of its augmentation and of its training step, divided by the cores.
 """
 
@@ -175,8 +175,8 @@ def main() -> None:
     options = parser.parse_args()
     root = find_data_set()
     lines = [
-        "| network | pictures | batch | alone, pictures/s | end to end | ratio | its limit "
-        "| network, core-ms a picture | augmentation |",
+        "| model | pictures | batch | alone, pictures/s | end to end | ratio | its limit "
+        "| model, core-ms a picture | augmentation |",
         "| --- " * 9 + "|",
     ]
     with tempfile.TemporaryDirectory() as folder:
@@ -190,7 +190,7 @@ def main() -> None:
     lines += [
         "",
         f"Two loading processes, {options.pictures:,} pictures a repetition, {options.rounds} rounds, "
-        f"{'float32' if plain else 'bfloat16'}. How the network named {fastest} grows, pictures/s end to end "
+        f"{'float32' if plain else 'bfloat16'}. How the model named {fastest} grows, pictures/s end to end "
         "(and ratio):",
         "",
         f"| batch | alone | {heads} |",
