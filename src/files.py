@@ -6,15 +6,14 @@ import errno
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 
-try:
+if sys.platform != "win32":  # there no open file can be deleted, which tells as much as a lock
     import fcntl
-except ImportError:  # on Windows no open file can be deleted, which tells as much
-    fcntl = None
 
 
 class FileError(ValueError):
@@ -101,26 +100,24 @@ def _held(part: Path) -> Iterator[None]:
     """Make a file and lock it; the lock is the kernel's and goes with the process, however that ends."""
     file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        if fcntl is None:
-            os.close(file)
-        else:
+        if sys.platform != "win32":
             with suppress(OSError):  # some network shares know no locks
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+            yield
     finally:
-        if fcntl is not None:
-            os.close(file)
+        os.close(file)
+    if sys.platform == "win32":  # an open file could not be put into its place
+        yield
 
 
 def _abandoned(part: Path) -> bool:
     """Whether nobody holds a file; on Windows, whoever deletes it finds out."""
-    if fcntl is None:
-        return True
-    try:
-        with open(part, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+    if sys.platform != "win32":
+        try:
+            with open(part, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
     return True
 
 
@@ -143,7 +140,7 @@ def _to_disk(path: Path) -> None:
         os.close(opened)
 
 
-_REMEDIES = {
+_REMEDIES: dict[int | None, str] = {
     errno.ENOSPC: "the disk is full; make room and try again",
     errno.EDQUOT: "your share of the disk is used up; make room and try again",
     errno.EACCES: "permission is missing; change the permissions of the file and its folder",

@@ -12,28 +12,28 @@ import hashlib
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from src import console
 from src.files import FileError, explained, printable
-from src.inference.answers import Answering
-from src.landmarks.answer import Answer, Guess
-from src.landmarks.tags import Tags, model_name, tags_for
+from src.landmarks.table import read_landmarks
+from src.landmarks.tags import model_name
 from src.landmarks.worldmap import Place
 from src.library import run_local as local
-from src.library.catalog import Catalog, Known
+from src.library.catalog import Catalog
 from src.library.catalog_file import CatalogError, explain
-from src.library.records import FORMATS, Record, record_of, write_records
+from src.library.read_ahead import progress
+from src.library.records import FORMATS, write_records
 from src.library.remote import Addressed, AddressError, is_address
+from src.library.results import make_records, print_list, summarise
 from src.library.review import ReviewError, read_table, write_pages, write_table
-from src.library.scan import progress
 from src.library.write_back import Step, undo_all, write_all
 from src.photos.files import find_photos
 
 MODEL = Path(__file__).parents[1] / "checkpoints" / "transfer_exported.pt"
 MANY = 100  # photos from which it pays to build the faster network
-LINES = 20  # of each list of the summary
 
 
 class UsageError(ValueError):
@@ -85,7 +85,15 @@ def _parser() -> argparse.ArgumentParser:
         "--review", action="store_true", help="make a page and a table that decides what --write writes"
     )
     parser.add_argument("--undo", action="store_true", help="take back what was written for FOLDER")
-    parser.add_argument("--model", type=Path, metavar="PT", default=MODEL, help="an exported network")
+    parser.add_argument("--model", type=Path, metavar="PT", default=MODEL, help="an exported model")
+    parser.add_argument(
+        "--landmarks",
+        type=Path,
+        metavar="CSV",
+        action="append",
+        default=[],
+        help="rows that add to or replace what is known of landmarks (see src/landmarks/landmarks.csv)",
+    )
     parser.add_argument(
         "--min-confidence",
         type=probability,
@@ -171,19 +179,20 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
 
     try:
         predictor = Predictor.load(args.model)
-    except (FileNotFoundError, ValueError) as error:
+        predictor.describe_with(read_landmarks(*args.landmarks))
+    except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
     decided = _decided(args) if args.write or args.review else None  # a table with a mistake stops it here
     export = args.model.read_bytes()
     digest = hashlib.blake2b(export, digest_size=4).hexdigest()
     model = f"{model_name(predictor.info)} {digest}"  # one that was trained again may have the same name
 
-    others: Counter = Counter()
+    passed_over: Counter = Counter()
     address = args.folder if isinstance(args.folder, str) else None
     if address:
-        catalog.note(Addressed(address).find(others))
+        catalog.note(Addressed(address).find(passed_over))
     else:
-        catalog.note(find_photos(args.folder, without=args.to, others=others))
+        catalog.note(find_photos(args.folder, without=args.to, passed_over=passed_over))
     many = catalog.count_unanswered(model) >= MANY
     if args.engine == "ray":
         from src.library import run_ray as cluster  # here, as a folder can be tagged without pyarrow
@@ -198,7 +207,7 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     catalog.save_records(make_records(catalog, predictor, model, args.min_confidence, not args.no_outings))
     with explained(args.out, "written"):
         write_records(args.out, catalog.records())
-    status = summarise(catalog, others)
+    status = summarise(catalog, passed_over)
     print(f"\nThe table is {args.out}.")
 
     if args.review:
@@ -211,44 +220,6 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     else:
         print("Nothing was written to photos: --review lets you look first, --write writes.")
     return status
-
-
-def make_records(
-    catalog: Catalog, predictor: Answering, model: str, min_confidence: float | None, outings: bool
-) -> Iterator[tuple[Record, Tags | None, str]]:
-    """A record for each photo, with its tags and hash; the photos of one folder are heard together.
-
-    Args:
-        catalog: with an answer or an error for each photo.
-        predictor: what the answers came from.
-        model: its name in the catalog.
-        min_confidence: the smallest ``known`` that counts as recognised, if not the model's own.
-        outings: whether photos of one folder help each other.
-    """
-    from src.landmarks.evidence import Revised, Taken, revise
-
-    threshold = predictor.known_threshold if min_confidence is None else min_confidence
-    name = model_name(predictor.info)
-    landmarks = {landmark.class_name: landmark for landmark in predictor.landmarks}
-    for folder in catalog.folders(model):
-        photos = [photo for photo in folder if not photo.error]
-        answers = [_answer(photo, landmarks, threshold) for photo in photos]
-        if outings:
-            moments = [Taken(photo.time, photo.latitude, photo.longitude) for photo in photos]
-            revised = revise(answers, moments, threshold, len(landmarks))
-        else:
-            revised = [Revised(answer, answer, 0) for answer in answers]
-        for photo, both in zip(photos, revised, strict=True):
-            tags = tags_for(both.answer, name)
-            yield record_of(photo.path, both.answer, both.before, tags), tags, photo.hash
-        for photo in folder:
-            if photo.error:
-                yield Record(photo.path, error=photo.error), None, ""
-
-
-def _answer(photo: Known, landmarks: dict, threshold: float) -> Answer:
-    guesses = tuple(Guess(landmarks[name], probability) for name, probability in photo.guesses)
-    return Answer(guesses, photo.known, photo.known >= threshold)
 
 
 def _decided(args: argparse.Namespace) -> dict[str, tuple[str, bool]] | None:
@@ -275,7 +246,8 @@ def _undo(args: argparse.Namespace, catalog: Catalog) -> int:
 
 def _report(steps: Iterable[Step], total: int | None) -> int:
     """Take the steps, say what became of them and return the exit status."""
-    counts, failures = Counter(), []
+    counts: Counter[str] = Counter()
+    failures = []
     for step in progress(steps, total):
         counts[step.what] += 1
         if step.error:
@@ -283,32 +255,8 @@ def _report(steps: Iterable[Step], total: int | None) -> int:
     print(f"Tags: {', '.join(f'{count:,} {what}' for what, count in sorted(counts.items())) or 'none'}.")
     if counts["not reviewed"]:
         print("What is not reviewed was not written: --review adds it to the table.")
-    _list("Failed", failures)
+    print_list("Failed", failures)
     return 1 if failures else 0
-
-
-def summarise(catalog: Catalog, others: Counter) -> int:
-    """Print what was found, and return the exit status."""
-    recognised, total = sum(count for _, count in catalog.counts("landmark")), catalog.count_records()
-    errors = [(record.path, record.error) for record in catalog.records() if record.error]
-    rest = total - recognised - len(errors)
-    print(f"{total:,} photos: {recognised:,} with a landmark, {rest:,} without, {len(errors):,} unreadable.")
-    for heading, column in (("Landmarks", "landmark"), ("Countries", "country")):
-        _list(heading, [(name or "unknown", f"{count:,}") for name, count in catalog.counts(column)])
-    _list("Unreadable", errors)
-    if others:
-        kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in others.most_common(8))
-        print(f"\nPassed over, as they are no photos by their names: {kinds}.")
-    return 1 if errors else 0
-
-
-def _list(heading: str, lines: Sequence[tuple[str, str]]) -> None:
-    if lines:
-        print(f"\n{heading}")
-    for name, what in lines[:LINES]:
-        print(f"  {printable(name)}: {what}")
-    if len(lines) > LINES:
-        print(f"  and {len(lines) - LINES:,} more")
 
 
 def _beside(out: Path, ending: str) -> Path:
@@ -316,6 +264,4 @@ def _beside(out: Path, ending: str) -> Path:
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a letter is no reason to stop
-        stream.reconfigure(errors="backslashreplace")
-    sys.exit(main())
+    console.run(main)

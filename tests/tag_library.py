@@ -8,6 +8,7 @@ from conftest import encode
 from PIL import Image
 
 from src import tag
+from src.inference.answers import Answering
 from src.landmarks.answer import Answer, Guess
 from src.landmarks.table import describe
 
@@ -15,14 +16,16 @@ COLOURS = {"red": (200, 40, 40), "green": (40, 200, 40), "blue": (40, 40, 200), 
 LANDMARKS = [describe(name) for name in ("00.Taj_Mahal", "01.Eiffel_Tower", "02.Hawa_Mahal")]
 
 
-class FakePredictor:
+class FakePredictor(Answering):
     """Takes red for the Taj Mahal, green for the Eiffel Tower, blue for the Hawa Mahal, gray for none."""
 
     info = {"architecture": {"model": "fake"}, "fingerprint": "abcdef0123"}
-    landmarks = LANDMARKS
     known_threshold = 0.6
     short_side = 336
     asked = 0
+
+    def __init__(self):
+        self.landmarks = list(LANDMARKS)
 
     def predict(self, pictures):
         return [self.answer(picture) for picture in pictures]
@@ -31,7 +34,7 @@ class FakePredictor:
         type(self).asked += 1
         colour = picture.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
         shares = [value**2 / sum(other**2 for other in colour) for value in colour]
-        pairs = sorted(zip(LANDMARKS, shares, strict=True), key=lambda pair: -pair[1])
+        pairs = sorted(zip(self.landmarks, shares, strict=True), key=lambda pair: -pair[1])
         guesses = tuple(Guess(landmark, share) for landmark, share in pairs)
         return Answer(guesses, guesses[0].probability, guesses[0].probability >= self.known_threshold)
 

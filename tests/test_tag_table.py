@@ -8,6 +8,7 @@ import pytest
 from tag_library import contents, photo, run, table
 
 from src.library import catalog as catalogs
+from src.library import read_ahead
 
 pytest_plugins = ("tag_fixtures",)
 
@@ -142,6 +143,33 @@ def test_bad_files_say_why_and_the_rest_goes_on(library, capsys, caplog):
     (library / "cut.jpg").unlink()
     run(library)
     assert sum(bool(row["error"]) for row in table()) == 4
+
+
+@pytest.mark.parametrize("name", ["read_report", "answer_report"])
+def test_an_error_that_nobody_foresaw_is_a_row_and_the_rest_goes_on(library, monkeypatch, capsys, name):
+    original = getattr(read_ahead, name)
+
+    def fail(*arguments, **options):
+        of = arguments[0].name if name == "answer_report" else arguments[1]
+        if of.endswith("b.png"):
+            raise ZeroDivisionError("a decoder's own mistake")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(read_ahead, name, fail)
+    assert run(library) == 1
+    rows = {Path(row["path"]).name: row for row in table()}
+    assert rows["b.png"]["error"] == "b.png could not be read (ZeroDivisionError); try another copy of it."
+    assert [rows[name]["landmark"] for name in ("a.jpg", "b.png", "nothing.webp")] == ["Hawa Mahal", "", ""]
+    assert "4 photos: 2 with a landmark, 1 without, 1 unreadable." in capsys.readouterr().out
+    monkeypatch.undo()
+
+
+def test_copies_of_a_photo_are_no_neighbours(tmp_path, fake):
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        photo(tmp_path / "copies" / name, (118, 110, 100), time="2024:05:01 12:00:00")
+    run("copies")
+    alone = [(row["probability"], row["probability_alone"]) for row in table()]
+    assert len(alone) == 3 and all(final == own for final, own in alone)
 
 
 def test_files_and_folders_without_permission(library, monkeypatch):

@@ -76,6 +76,49 @@ def test_a_catalog_in_use_is_not_waited_for(library, capsys):
     assert run(library) == 0
 
 
+def test_a_table_of_ones_own_landmarks(library, capsys):
+    columns = "class,name,city,country,country_code,latitude,longitude,extent_km,wikidata,tags"
+    Path("mine.csv").write_text(f"{columns}\nTaj_Mahal,Crown of the Palaces,Agra,India,IN,27,78,1,,tomb\n")
+    assert run(library, "--landmarks", "mine.csv") == 0
+    assert [row["landmark"] for row in table()] == ["Crown of the Palaces", "Eiffel Tower", "Hawa Mahal", ""]
+    assert table()[0]["tags"] == "Crown of the Palaces;Agra;India;tomb"
+    Path("mine.csv").write_text("something else")
+    assert run(library, "--landmarks", "mine.csv") == 2
+    assert "mine.csv, line 1: no column" in capsys.readouterr().err
+    assert run(library, "--landmarks", "missing.csv") == 2
+    assert "missing.csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("lines", [1, 3])
+def test_a_reader_that_leaves_is_no_error_and_the_work_goes_on(tmp_path, lines):
+    script = "from src import console\n"
+    script += "def main():\n    for line in range(100_000): print(line)\n"
+    script += "    open('done', 'w').close()\n    return 3\n"
+    environment = os.environ | {"PYTHONPATH": str(Path(tag.__file__).parents[1])}
+    running = subprocess.Popen(
+        [sys.executable, "-c", script + "console.run(main)"],
+        env=environment, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    for line in range(lines):
+        assert running.stdout.readline() == f"{line}\n"
+    running.stdout.close()
+    assert running.stderr.read() == ""
+    assert running.wait(60) == 3
+    assert (tmp_path / "done").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "export", "tag"])
+def test_every_command_says_what_it_takes_within_seconds_even_to_a_reader_that_leaves(command):
+    environment = os.environ | {"PYTHONPATH": str(Path(tag.__file__).parents[1])}
+    running = subprocess.Popen(
+        [sys.executable, "-m", f"src.{command}", "--help"],
+        env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    running.stdout.close()
+    assert running.stderr.read() == ""
+    assert running.wait(60) == 0
+
+
 def test_an_empty_folder(tmp_path, fake, capsys):
     (tmp_path / "none").mkdir()
     assert run("none", "--review") == 0

@@ -1,6 +1,7 @@
 """A whole library reviewed, written and undone."""
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -8,7 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tag_library import contents, photo, run, table
+from tag_library import FakePredictor, contents, photo, run, table
+
+from src.files import replacing
 
 pytest_plugins = ("tag_fixtures",)
 
@@ -106,6 +109,36 @@ def test_copies_are_not_tagged_again_and_undone_with_their_folders(library, tmp_
     to.mkdir()
     assert run(library, "--undo") == 0
     assert contents(library) == before
+
+
+def test_a_copy_that_cannot_be_written_anew_stays_as_it_was(library, tmp_path, monkeypatch, capsys):
+    copies = tmp_path / "copies"
+    assert run(library, "--write", "copy", "--to", copies) == 0
+    before = {path: data for path, (data, _) in contents(copies).items()}
+    assert len(before) == 3
+    Path("model.pt").write_bytes(b"another model")
+    monkeypatch.setattr(FakePredictor, "info", FakePredictor.info | {"fingerprint": "another"})
+
+    def full(file):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("src.files.os.fsync", full)
+    assert run(library, "--write", "copy", "--to", copies) == 1
+    assert "the disk is full" in capsys.readouterr().out
+    assert {path: data for path, (data, _) in contents(copies).items()} == before
+    monkeypatch.setattr("src.files.os.fsync", lambda file: None)
+    assert run(library, "--write", "copy", "--to", copies) == 0
+    assert all(path.read_bytes() != data for path, data in before.items())
+    assert run(library, "--undo") == 0
+    assert not copies.exists() or not list(copies.rglob("*.*"))
+
+
+def test_what_another_run_is_writing_is_left_alone(library, tmp_path):
+    with replacing(library / "b.png.xmp") as part:
+        part.write_text("of another run")
+        assert run(library, "--write", "sidecar") == 0
+        assert run(library, "--undo") == 0
+        assert part.read_text() == "of another run"
 
 
 def test_undo_forgets_nothing_while_a_disk_is_away(library, tmp_path):

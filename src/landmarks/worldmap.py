@@ -56,7 +56,7 @@ def small_map(landmark: Landmark | None, camera: tuple[float, float] | None = No
     if camera:
         x, y = mercator(*camera)
         marks.append((x, y, _CAMERA, "where the photo says it was taken"))
-    if landmark and landmark.latitude is not None:
+    if landmark and landmark.latitude is not None and landmark.longitude is not None:
         x, y = mercator(landmark.latitude, landmark.longitude)
         marks.append((x, y, _PIN, landmark.name))
         radius = _radius(landmark)
@@ -97,4 +97,4 @@ def world_map(places: Iterable[Place]) -> str:
 def _radius(landmark: Landmark) -> float:
     """Half of the landmark's extent in units of the map, which stretches with latitude."""
     degrees = (landmark.extent_km or 0) / 2 / KM_PER_DEGREE
-    return UNITS * degrees / math.cos(math.radians(min(LATITUDES, abs(landmark.latitude))))
+    return UNITS * degrees / math.cos(math.radians(min(LATITUDES, abs(landmark.latitude or 0.0))))

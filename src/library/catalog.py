@@ -11,41 +11,28 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
+from src.inference.report import PhotoReport
+from src.landmarks.answer import Answer, Guess
+from src.landmarks.evidence import Taken
+from src.landmarks.table import Landmark
 from src.landmarks.tags import Tags
 from src.library.catalog_file import open_catalog
 from src.library.records import COLUMNS, Record
-
-if TYPE_CHECKING:
-    from src.library.scan import Photo
-    from src.photos.files import Found
+from src.photos.files import Found
 
 PAGE = 500  # rows that are held at a time
 _UNANSWERED = """
 FROM files WHERE run = :run AND error IS NULL AND NOT EXISTS
 (SELECT 1 FROM answers WHERE answers.hash = files.hash AND model = :model)
 """
-
-
-@dataclass(frozen=True)
-class Known:
-    """What the catalog knows of a photo: a model's answer, with when and where it was taken, or an error."""
-
-    path: str
-    hash: str
-    error: str
-    known: float
-    guesses: list[tuple[str, float]]  # class names and probabilities, best first
-    time: datetime | None
-    latitude: float | None
-    longitude: float | None
 
 
 @dataclass(frozen=True)
@@ -121,22 +108,29 @@ class Catalog:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
 
-    def save_answer(self, photo: Photo, model: str, known: float, guesses: list[tuple[str, float]]) -> None:
-        """Save what a model says of a photo's content; `save_read` says which file has it."""
-        taken = photo.time and photo.time.isoformat()
-        row = (photo.hash, model, known, json.dumps(guesses), taken, *(photo.place or (None, None)))
-        self._db.execute(
-            "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*row, photo.thumbnail, _now()),
-        )
+    def save(self, path: str, model: str, result: Mapping | str) -> None:
+        """Save at once what became of a file: an `answer_row`, or a sentence on why there is none."""
+        content, error = (None, result) if isinstance(result, str) else (result["hash"], None)
+        with self.transaction():
+            if not isinstance(result, str) and result["known"] is not None:
+                self._db.execute(
+                    "INSERT OR REPLACE INTO answers VALUES"
+                    " (:hash, :model, :known, :guesses, :taken, :latitude, :longitude, :thumbnail, :now)",
+                    {**result, "model": model, "now": _now()},
+                )
+            row = (content, error, os.fsencode(path))
+            self._db.execute("UPDATE files SET hash = ?, error = ? WHERE path = ?", row)
 
-    def save_read(self, path: str, content: str | None, error: str | None = None) -> None:
-        """Save the hash of what was read from a file, or why it could not be."""
-        row = (content, error, os.fsencode(path))
-        self._db.execute("UPDATE files SET hash = ?, error = ? WHERE path = ?", row)
+    def folders(
+        self, model: str, landmarks: Mapping[str, Landmark], threshold: float
+    ) -> Iterator[tuple[list[PhotoReport], list[tuple[str, str]]]]:
+        """This run's files, folder by folder: reports with answers, and path and error of what has none.
 
-    def folders(self, model: str) -> Iterator[list[Known]]:
-        """All that is known of this run's files, folder by folder."""
+        Args:
+            model: its name.
+            landmarks: what is known of the classes, by their names.
+            threshold: the smallest ``known`` at which a landmark is recognised.
+        """
         rows = self._db.execute(
             "SELECT folder, path, files.hash, error, known, guesses, taken, latitude, longitude"
             " FROM files LEFT JOIN answers ON answers.hash = files.hash AND model = ?"
@@ -144,7 +138,14 @@ class Catalog:
             (model, self.run),
         )
         for _, group in groupby(rows, key=lambda row: row[0]):
-            yield [_known(*row[1:]) for row in group]
+            reports: list[PhotoReport] = []
+            errors: list[tuple[str, str]] = []
+            for _, path, content, error, *answer in group:
+                if error:
+                    errors.append((os.fsdecode(path), error))
+                else:
+                    reports.append(_report(os.fsdecode(path), content, answer, landmarks, threshold))
+            yield reports, errors
 
     # ---- Records
 
@@ -206,9 +207,9 @@ class Catalog:
 
     def save_write(self, write: Write) -> None:
         """Save that something is about to be written, or is (`done`)."""
-        now = _now()
-        row = (*map(os.fsencode, (write.photo, write.target)), write.root and os.fsencode(write.root))
-        row += (json.dumps(asdict(write.tags)), now, now if write.done else None)
+        now, root = _now(), write.root and os.fsencode(write.root)
+        paths = os.fsencode(write.photo), os.fsencode(write.target), root
+        row = *paths, json.dumps(asdict(write.tags)), now, now if write.done else None
         self._execute_on_disk(
             "INSERT INTO writes VALUES (?, ?, ?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET tags = excluded.tags, done = excluded.done",
@@ -253,10 +254,27 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _known(path, content, error, known, guesses, taken, latitude, longitude) -> Known:
-    time = taken and datetime.fromisoformat(taken)
-    pairs = [tuple(pair) for pair in json.loads(guesses or "[]")]
-    return Known(os.fsdecode(path), content or "", error or "", known, pairs, time, latitude, longitude)
+def answer_row(report: PhotoReport) -> dict:
+    """What is kept of a report, in plain values; ``known`` is None where the model was not asked."""
+    answer, taken = report.answer, report.taken
+    return {
+        "hash": report.digest,
+        "known": answer and answer.known,
+        "guesses": answer and json.dumps([(g.landmark.class_name, g.probability) for g in answer.guesses]),
+        "taken": taken.time and taken.time.isoformat(),
+        "latitude": taken.latitude,
+        "longitude": taken.longitude,
+        "thumbnail": report.thumbnail,
+    }
+
+
+def _report(
+    path: str, digest: str, row: list, landmarks: Mapping[str, Landmark], threshold: float
+) -> PhotoReport:
+    known, pairs, time, latitude, longitude = row
+    guesses = tuple(Guess(landmarks[name], probability) for name, probability in json.loads(pairs))
+    taken = Taken(time and datetime.fromisoformat(time), latitude, longitude)
+    return PhotoReport(path, digest, taken=taken, answer=Answer(guesses, known, known >= threshold))
 
 
 def _record_row(entry: tuple[Record, Tags | None, str]) -> tuple:
@@ -272,5 +290,7 @@ def _record(row: tuple) -> Record:
 
 
 def _tags(facts: str) -> Tags:
-    values = json.loads(facts).items()
-    return Tags(**{name: tuple(value) if isinstance(value, list) else value for name, value in values})
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(facts).items()
+    }
+    return Tags(**values)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TextIO
 from src.files import replacing
 
 if TYPE_CHECKING:
-    from src.landmarks.answer import Answer
+    from src.landmarks.evidence import Revised
     from src.landmarks.tags import Tags
 
 ROW_GROUP = 10_000  # records of a Parquet file that are held at a time
@@ -34,7 +34,7 @@ class Record:
         landmark: its name, empty where none is recognised.
         probability: in [0, 1], calibrated: that the photo shows `landmark`, or if that is empty, that it
             shows what comes closest.
-        landmark_alone, probability_alone: what they were before the other photos of the folder were heard.
+        landmark_alone, probability_alone: what they are without the other photos of the folder.
         city, country: empty where unknown.
         latitude, longitude: of the landmark, in degrees, WGS84.
         extent_km: diameter of what it covers or is photographed from.
@@ -56,18 +56,19 @@ class Record:
     error: str = ""
 
 
-def record_of(path: str, answer: Answer, before: Answer, tags: Tags | None) -> Record:
-    """The record of a photo with this answer and its tags; `before` its neighbours were heard."""
-    alone = before.guesses[0].landmark.name if before.recognised else ""
+def record_of(path: str, revised: Revised, tags: Tags | None) -> Record:
+    """The record of a photo with this answer and its tags."""
+    answer, alone = revised.answer, revised.alone
+    name = alone.guesses[0].landmark.name if alone.recognised else ""
     if tags is None:
-        return Record(path, "", answer.known, alone, before.known)
+        return Record(path, "", answer.known, name, alone.known)
     best = answer.guesses[0].landmark
     return Record(
         path=path,
         landmark=best.name,
         probability=answer.known,
-        landmark_alone=alone,
-        probability_alone=before.known,
+        landmark_alone=name,
+        probability_alone=alone.known,
         city=best.city,
         country=best.country,
         latitude=best.latitude,

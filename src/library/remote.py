@@ -35,17 +35,17 @@ class Addressed:
     """
 
     def __init__(self, address: str) -> None:
-        self._scheme = _SCHEME.match(address).group()
+        self._scheme = address[: address.index("://") + len("://")]
         try:
             self._files, self._root = _open(address)
         except (OSError, ValueError, ImportError) as error:
             raise AddressError(f"{self._scheme}… cannot be opened: {_line(error)}") from error
 
-    def find(self, others: Counter) -> Iterator[Found]:
+    def find(self, passed_over: Counter) -> Iterator[Found]:
         """All photos, by their names, but not hidden ones, as `find_photos` does for a folder.
 
         Args:
-            others: counts, by suffix, the files that are passed over.
+            passed_over: counts, by suffix, the files that are passed over.
 
         Raises AddressError where the list cannot be had.
         """
@@ -62,7 +62,7 @@ class Addressed:
             if entry.path.lower().endswith(SUFFIXES):
                 yield Found(self._address(entry.path), entry.size or 0, entry.mtime_ns or 0)
             else:
-                others[printable(below.suffix.lower()) or "no suffix"] += 1
+                passed_over[printable(below.suffix.lower()) or "no suffix"] += 1
 
     def read(self, address: str) -> bytes:
         """The whole file at an address that `find` gave; raises FileError, or PhotoError if too large."""

@@ -154,12 +154,13 @@ def _figure(record: Record, thumbnail: bytes | None) -> str:
 
 
 def _certainty(record: Record) -> str:
-    """The probability, and what it was before the other photos were heard if that makes a difference."""
+    """The probability, and what it is without the other photos where that makes a difference."""
+    probability, alone = record.probability or 0.0, record.probability_alone or 0.0
     other = record.landmark_alone != record.landmark
-    if not other and abs(record.probability - record.probability_alone) < 0.005:
-        return f"{record.probability:.0%}"
-    alone = f"{record.landmark_alone or 'none'} " if other else ""
-    return f"{record.probability:.0%} (alone: {alone}{record.probability_alone:.0%})"
+    if not other and abs(probability - alone) < 0.005:
+        return f"{probability:.0%}"
+    name = f"{record.landmark_alone or 'none'} " if other else ""
+    return f"{probability:.0%} (alone: {name}{alone:.0%})"
 
 
 def _text(text: str) -> str:

@@ -12,16 +12,18 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 
 from src.files import printable
-from src.library.catalog import Catalog
+from src.inference.report import PhotoReport
+from src.library.catalog import Catalog, answer_row
+from src.library.read_ahead import answer_or_error, progress, report_or_error
 from src.library.remote import Addressed
-from src.library.scan import Photo, progress, read_or_error, read_photo_file
+from src.photos.files import read_photo_file
 
 TASK = 32  # photos that go to a worker at a time, and that another has to do again where it dies
 RETRIES = 4  # of a task: machines come and go, but a photo that kills its worker must not go round for ever
@@ -30,12 +32,13 @@ _ANSWER = pyarrow.schema(
     {
         "path": pyarrow.binary(),  # as file systems have it, which need not be Unicode
         "error": pyarrow.string(),  # why there is no answer; then all that follows is null
+        # else as `answer_row` gives it
         "hash": pyarrow.string(),
         "known": pyarrow.float64(),
-        "classes": pyarrow.list_(pyarrow.string()),
-        "probabilities": pyarrow.list_(pyarrow.float64()),
-        "taken": pyarrow.string(),  # ISO 8601
-        "place": pyarrow.list_(pyarrow.float64()),  # latitude and longitude, degrees
+        "guesses": pyarrow.string(),
+        "taken": pyarrow.string(),
+        "latitude": pyarrow.float64(),
+        "longitude": pyarrow.float64(),
         "thumbnail": pyarrow.binary(),
     }
 )
@@ -72,20 +75,12 @@ class Worker:
         return pyarrow.Table.from_pylist([self._answer(path) for path in task["path"].to_pylist()], _ANSWER)
 
     def _answer(self, path: bytes) -> dict:
-        photo = read_or_error(os.fsdecode(path), self._predictor.short_side, self._read)
-        if isinstance(photo, str):
-            return {"path": path, "error": photo}
-        [answer] = self._predictor.predict([photo.picture])
-        return {
-            "path": path,
-            "hash": photo.hash,
-            "known": answer.known,
-            "classes": [guess.landmark.class_name for guess in answer.guesses],
-            "probabilities": [guess.probability for guess in answer.guesses],
-            "taken": photo.time and photo.time.isoformat(),
-            "place": photo.place,
-            "thumbnail": photo.thumbnail,
-        }
+        report = report_or_error(os.fsdecode(path), self._predictor.short_side, self._read)
+        if isinstance(report, PhotoReport):
+            report = answer_or_error(report, self._predictor)
+        if isinstance(report, str):
+            return {"path": path, "error": report}
+        return {"path": path, **answer_row(report)}
 
 
 def answer_all(
@@ -109,7 +104,8 @@ def answer_all(
         return
     with _connected(workers) as size, progress(None, catalog.count_unanswered(model)) as bar:
         for answers in _answers(tasks, min(size, len(tasks)), export, many, address):
-            _save(catalog, model, answers)
+            for row in answers.to_pylist():
+                catalog.save(os.fsdecode(row["path"]), model, row["error"] or row)
             bar.update(len(answers))
 
 
@@ -140,20 +136,6 @@ def _answers(
     return iter(answered.iter_batches(batch_size=None, batch_format="pyarrow"))
 
 
-def _save(catalog: Catalog, model: str, answers: pyarrow.Table) -> None:
-    with catalog.transaction():
-        for row in answers.to_pylist():
-            path = os.fsdecode(row["path"])
-            if row["error"]:
-                catalog.save_read(path, None, row["error"])
-                continue
-            time = row["taken"] and datetime.fromisoformat(row["taken"])
-            photo = Photo(row["hash"], None, row["thumbnail"], time, row["place"])
-            guesses = list(zip(row["classes"], row["probabilities"], strict=True))
-            catalog.save_answer(photo, model, row["known"], guesses)
-            catalog.save_read(path, photo.hash)
-
-
 @contextmanager
 def _connected(workers: int | None) -> Iterator[int]:
     """Join the cluster that ``RAY_ADDRESS`` names, or start one on this machine; gives the number of workers.
@@ -161,7 +143,7 @@ def _connected(workers: int | None) -> Iterator[int]:
     Ray reports nothing to its makers, and what is started here listens on this machine only.
     """
     address = os.environ.get("RAY_ADDRESS") or "local"
-    options = {}
+    options: dict[str, Any] = {}
     if address == "local":
         # Ray's switch for "no other machines", on every system in spite of its name; read when it is imported
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")

@@ -78,15 +78,13 @@ def _write(catalog: Catalog, root: Path, to: Path | None, photo: str, tags: Tags
         return False
     if to and there and not before:
         raise MetadataError(f"{target} is there already; move it away, or copy to another folder.")
-    planned = Write(photo, os.fspath(target), to and os.fspath(to), tags, done=False)
-    if before and not before.done:
-        sweep(Path(os.path.realpath(target)))
+    planned = Write(photo, os.fspath(target), None if to is None else os.fspath(to), tags, done=False)
     catalog.save_write(planned)
     try:
         if to is None:
             write_sidecar(photo, tags)
         else:
-            _replace_copy(photo, target, tags)
+            write_copy(photo, target, tags, replace=there)
     except UNUSABLE:  # nothing was written
         if before:
             catalog.save_write(before)
@@ -95,14 +93,6 @@ def _write(catalog: Catalog, root: Path, to: Path | None, photo: str, tags: Tags
         raise
     catalog.save_write(replace(planned, done=True))
     return True
-
-
-def _replace_copy(photo: str, target: Path, tags: Tags) -> None:
-    if _exists(target):
-        undo_copy(target)
-    with explained(target.parent, "made"):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    write_copy(photo, target, tags)
 
 
 def _undo(catalog: Catalog, write: Write) -> bool:

@@ -28,7 +28,9 @@ class Found:
     error: str = ""
 
 
-def find_photos(root: Path, *, without: Path | None = None, others: Counter | None = None) -> Iterator[Found]:
+def find_photos(
+    root: Path, *, without: Path | None = None, passed_over: Counter | None = None
+) -> Iterator[Found]:
     """All photos below `root`, by their names; hidden files and folders (".thumbnails", "._1.jpg") are not.
 
     Links are followed, but no folder is looked through twice, so a link that leads back ends nothing.
@@ -36,7 +38,7 @@ def find_photos(root: Path, *, without: Path | None = None, others: Counter | No
     Args:
         root: the folder.
         without: a folder to leave out.
-        others: counts, by suffix, the files that are passed over.
+        passed_over: counts, by suffix, the files that are passed over.
     """
     waiting, links = [os.fspath(root.resolve())], deque()
     seen = {_identity(without)} if without and without.exists() else set()
@@ -61,8 +63,8 @@ def find_photos(root: Path, *, without: Path | None = None, others: Counter | No
                 (links if entry.is_symlink() else waiting).append(entry.path)
             elif entry.name.lower().endswith(SUFFIXES):
                 yield _found(entry.path)
-            elif others is not None:
-                others[printable(Path(entry.name).suffix.lower()) or "no suffix"] += 1
+            elif passed_over is not None:
+                passed_over[printable(Path(entry.name).suffix.lower()) or "no suffix"] += 1
 
 
 def read_photo_file(path: str | Path) -> bytes:

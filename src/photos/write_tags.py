@@ -96,14 +96,24 @@ def undo_sidecar(path: str | Path) -> bool:
     return any(undone)
 
 
-def write_copy(photo: str | Path, copy: str | Path, tags: Tags) -> None:
-    """Write a copy of a photo with tags inside, as `embed` makes it; `copy` must not exist yet.
+def write_copy(photo: str | Path, copy: str | Path, tags: Tags, *, replace: bool = False) -> None:
+    """Write a copy of a photo with tags inside, as `embed` makes it.
+
+    Args:
+        photo: the photo.
+        copy: the file to write; it must not exist yet, unless it is to be replaced.
+        tags: what to say.
+        replace: put it in the place of an older copy, which stays until the new one is whole.
 
     Raises:
-        MetadataError: the photo cannot be read or takes no tags, or the copy exists or cannot be written.
+        PhotoError, MetadataError: the photo takes no tags, or what is to be replaced is no unchanged copy.
+        FileError: the photo cannot be read, or the copy exists or cannot be written.
     """
-    photo = Path(photo)
-    write(Path(copy), embed(read_photo_file(photo), tags, name=photo.name), replace=False)
+    photo, copy = Path(photo), Path(copy)
+    data = embed(read_photo_file(photo), tags, name=photo.name)
+    if replace:
+        _check_own_copy(copy)
+    write(copy, data, replace=replace)
 
 
 def undo_copy(copy: str | Path) -> None:
@@ -113,6 +123,14 @@ def undo_copy(copy: str | Path) -> None:
         MetadataError: the file is no such copy, was changed, or cannot be read or deleted.
     """
     copy = Path(copy)
+    _check_own_copy(copy)
+    with explained(copy, "deleted"):
+        copy.unlink()
+        sync_folder(copy)
+
+
+def _check_own_copy(copy: Path) -> None:
+    """Raise MetadataError unless the file is a copy that was written here and that nobody changed."""
     name = shown_name(copy.name)
     data = read_photo_file(copy)
     packet = embedded(open_photo(data, name))
@@ -123,9 +141,6 @@ def undo_copy(copy: str | Path) -> None:
         raise MetadataError(
             f"{name} was changed since it was written; delete it yourself if it is not needed."
         )
-    with explained(copy, "deleted"):
-        copy.unlink()
-        sync_folder(copy)
 
 
 def _sidecar_names(photo: Path) -> tuple[list[Path], list[Path]]:

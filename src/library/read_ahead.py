@@ -1,0 +1,61 @@
+"""Photos of a library read ahead of time, each to its report or to a sentence on why there is none."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from src.inference.answers import Answering
+from src.inference.report import PhotoReport, answer_report, failure, read_report
+from src.photos.files import read_photo_file
+
+THUMBNAIL_SIDE = 240  # pixels, at most, of the longer side
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+
+def ahead(jobs: Iterable[tuple[K, Future[T]]], count: int) -> Iterator[tuple[K, T]]:
+    """Each job's name and result in their order, while up to `count` more are under way."""
+    waiting: deque[tuple[K, Future[T]]] = deque()
+    for job in jobs:
+        waiting.append(job)
+        if len(waiting) > count:
+            name, future = waiting.popleft()
+            yield name, future.result()
+    for name, future in waiting:
+        yield name, future.result()
+
+
+def report_or_error(
+    path: str, short_side: int, read: Callable[[str], bytes] = read_photo_file
+) -> PhotoReport | str:
+    """The report of a photo without an answer, or a sentence on what is wrong with the file.
+
+    Args:
+        path: the file.
+        short_side: pixels to which the picture may be shrunk.
+        read: gives the whole file.
+    """
+    try:
+        return read_report(read(path), path, short_side=short_side, thumbnail_side=THUMBNAIL_SIDE)
+    except Exception as error:  # one photo must never end a run of a million
+        return failure(path, error)
+
+
+def answer_or_error(report: PhotoReport, predictor: Answering) -> PhotoReport | str:
+    """The report with the model's answer, or a sentence on why there is none."""
+    try:
+        return answer_report(report, predictor)
+    except Exception as error:  # as above
+        return failure(report.name, error)
+
+
+def progress(steps: Iterable[T] | None, total: int | None) -> tqdm:
+    """A progress bar with photos per second in a terminal; nothing in a log or with ``TQDM_DISABLE``."""
+    return tqdm(steps, total=total, unit="photo", disable=bool(os.environ.get("TQDM_DISABLE")) or None)
