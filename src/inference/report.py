@@ -1,10 +1,10 @@
-"""The one way of a photo, from bytes to its final answer: the app, the tagger and its cluster all call this."""
+"""The one way of a photo, from bytes to its final answer: for the app, the tagger and its cluster."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ class PhotoReport:
     format: str = ""
     picture: Image.Image | None = None
     thumbnail: bytes = b""
-    taken: Taken = Taken()
+    taken: Taken = field(default_factory=Taken)
     answer: Answer | None = None
 
 
@@ -66,7 +66,8 @@ def read_report(data: bytes, name: str, *, short_side: int, thumbnail_side: int)
 
 def answer_report(report: PhotoReport, predictor: Answering) -> PhotoReport:
     """The report with the model's answer, and without the picture."""
-    assert report.picture is not None
+    if report.picture is None:
+        raise ValueError(f"The picture of {report.name} was given up.")
     [answer] = predictor.predict([report.picture])
     return replace(report, answer=answer, picture=None)
 
@@ -80,13 +81,12 @@ def final_answers(
         reports: with answers.
         threshold: the smallest ``known`` at which an answer is given.
         classes: how many landmarks the model knows.
-        together: whether photos that were taken close to each other are evidence for each other.
+        together: whether photos that were taken close to each other are evidence for each other; a photo's
+            own position is evidence in any case.
     """
     answers = [report.answer for report in reports if report.answer is not None]
-    if not together:
-        return [Revised(answer, answer) for answer in answers]
     taken, digests = [report.taken for report in reports], [report.digest for report in reports]
-    return revise(answers, taken, digests, threshold, classes)
+    return revise(answers, taken, digests, threshold, classes, together=together)
 
 
 def failure(name: str, error: Exception) -> str:

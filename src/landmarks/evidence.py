@@ -1,9 +1,10 @@
-"""Evidence beside the picture: photos that were taken minutes or metres apart show one place.
+"""Evidence beside the picture: where the camera stood, and what was photographed minutes or metres away.
 
-Each photo's answer is updated once by the answers of its neighbours (Bayes' rule). That only re-ranks what
-the model itself considered: a neighbour can raise or lower a guess, never bring in a new one. What a single
-neighbour can do is bounded, whatever the number of landmarks, so that a wrong one does not drag the others
-along, and copies of one file count once.
+A photo's own position rules out what cannot be seen from there and supports what is near. Then the answers
+of its neighbours in time and place update its own (Bayes' rule). Both only re-rank what the model itself
+considered: they raise or lower a guess, never bring in a new one. What a position or a single neighbour can
+do is bounded, whatever the number of landmarks, so that a wrong one does not drag the others along, and
+copies of one file count once.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
 MINUTES = 10.0  # after so long a neighbour counts 1/e of what it counts at once
 KILOMETRES = 0.3  # and at such a distance between the cameras
 REACH_KM = 1.5  # landmarks this near can be photographed on one walk
+SIGHT_KM = 30.0  # beyond its extent, nothing is photographed from farther away than this
+NEAR_RATIO = 3.0  # of likelihoods, for a landmark within sight of the camera
 TRUST = 0.1  # probability that the nearest neighbour shows the same place; chosen on validation pictures
 LARGEST_RATIO = 50.0  # of likelihoods, as TRUST was chosen with 50 landmarks: more of them prove no more
 NEIGHBOURS = 4  # nearest ones that count: more of them would be one observation counted many times
@@ -44,11 +47,14 @@ class Revised:
         answer: after all evidence.
         alone: the model's own.
         neighbours: how many other photos counted.
+        too_far_km: from the camera to the landmark that the picture alone looks most like, where that is too
+            far to be seen; else None.
     """
 
     answer: Answer
     alone: Answer
     neighbours: int = 0
+    too_far_km: float | None = None
 
     @property
     def change(self) -> float:
@@ -57,11 +63,17 @@ class Revised:
 
 
 def revise(
-    answers: Sequence[Answer], taken: Sequence[Taken], digests: Sequence[str], threshold: float, classes: int
+    answers: Sequence[Answer],
+    taken: Sequence[Taken],
+    digests: Sequence[str],
+    threshold: float,
+    classes: int,
+    *,
+    together: bool = True,
 ) -> list[Revised]:
-    """Update the answers of photos by those of their neighbours in time and place.
+    """Update the answers of photos by their own positions and by their neighbours in time and place.
 
-    All photos count with their answers alone, so their order does not matter.
+    Neighbours count with what is known of each alone, so the order of photos does not matter.
 
     Args:
         answers: what the model says of each photo alone.
@@ -69,17 +81,44 @@ def revise(
         digests: hash of each file's content: copies of one file are one observation.
         threshold: the smallest ``known`` at which an answer is given.
         classes: how many landmarks the model knows.
+        together: whether neighbours count.
     """
     first = {digest: i for i, digest in reversed(list(enumerate(digests)))}
-    candidates = _candidates({i: taken[i] for i in first.values()})
+    placed = {i: at_position(answers[i], taken[i], threshold) for i in first.values()}
+    candidates = _candidates({i: taken[i] for i in first.values()} if together else {})
     updated = {}
     for digest, i in first.items():
-        weights = ((same_place(taken[i], taken[j]), j) for j in candidates[i])
+        weights = ((same_place(taken[i], taken[j]), j) for j in candidates.get(i, ()))
         nearest = sorted((pair for pair in weights if pair[0] > 0.01), reverse=True)[:NEIGHBOURS]
-        neighbours = [(weight, answers[j]) for weight, j in nearest]
-        answer = _posterior(answers[i], neighbours, threshold, classes) if neighbours else answers[i]
-        updated[digest] = Revised(answer, answers[i], len(neighbours))
+        neighbours = [(weight, placed[j]) for weight, j in nearest]
+        answer = _posterior(placed[i], neighbours, threshold, classes) if neighbours else placed[i]
+        best = answers[i].guesses[0].landmark
+        far = distance_between(taken[i], best) if out_of_sight(taken[i], best) else None
+        updated[digest] = Revised(answer, answers[i], len(neighbours), far)
     return [updated[digest] for digest in digests]
+
+
+def out_of_sight(taken: Taken, landmark: Landmark) -> bool:
+    """Whether a camera stood too far from a landmark to see it; False where a position is unknown."""
+    kilometres = distance_between(taken, landmark)
+    return kilometres is not None and kilometres > (landmark.extent_km or 0) / 2 + SIGHT_KM
+
+
+def at_position(answer: Answer, taken: Taken, threshold: float) -> Answer:
+    """The answer in the light of where the camera stood.
+
+    What is out of sight gets probability 0, and what it had goes to "no landmark that is known" instead of
+    the other guesses: a look-alike of one landmark is no evidence for another. Landmarks in sight gain.
+    """
+    weights = []
+    for guess in answer.guesses:
+        near = distance_between(taken, guess.landmark) is not None
+        weights.append(0.0 if out_of_sight(taken, guess.landmark) else NEAR_RATIO if near else 1.0)
+    if set(weights) <= {1.0}:
+        return answer
+    supported = [guess.probability * weight for guess, weight in zip(answer.guesses, weights, strict=True)]
+    likely = sum(guess.probability for guess, weight in zip(answer.guesses, weights, strict=True) if weight)
+    return _reweighed(answer, supported, max(0.0, 1 - likely), threshold)
 
 
 def _candidates(taken: dict[int, Taken]) -> dict[int, set[int]]:
@@ -129,6 +168,11 @@ def _posterior(
             weight *= 1 - same + same * _likelihood_ratio(guess.landmark, neighbour, classes)
         weights.append(weight)
     nothing = max(0.0, 1 - sum(guess.probability for guess in answer.guesses))
+    return _reweighed(answer, weights, nothing, threshold)
+
+
+def _reweighed(answer: Answer, weights: list[float], nothing: float, threshold: float) -> Answer:
+    """The answer with new weights of its guesses and of what is not among them, as probabilities."""
     total = sum(weights) + nothing
     guesses = [
         replace(guess, probability=weight / total)
