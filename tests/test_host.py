@@ -6,9 +6,6 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -18,7 +15,7 @@ from pathlib import Path
 import pytest
 import websocket
 from browsing import CHROMIUM, Visit, copy_app, served
-from conftest import encode, quarters
+from conftest import encode
 from jupyter_server.services.kernels.connection.base import (
     deserialize_msg_from_ws_v1,
     serialize_msg_to_ws_v1,
@@ -26,8 +23,6 @@ from jupyter_server.services.kernels.connection.base import (
 from PIL import Image
 
 from src.host import PROTOCOL
-from src.inference.predictor import Predictor
-from src.inference.shared import INFO, SharedPredictor, serve
 
 ROOT = Path(__file__).resolve().parent.parent
 RED = encode(Image.new("RGB", (320, 240), (220, 20, 20)))
@@ -35,88 +30,6 @@ VISITORS = 2
 KERNEL = re.compile(r'"kernelId": ?"([0-9a-f-]{36})"')
 pytestmark = pytest.mark.browser
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
-
-
-@pytest.fixture
-def network(tiny_export, tmp_path):
-    """The socket of a process that serves the tiny export, and the process."""
-    address = tmp_path / "network"
-    command = [sys.executable, "-m", "src.inference.shared", str(tiny_export), str(address)]
-    process = subprocess.Popen(command, cwd=ROOT)
-    yield str(address), process
-    process.kill()
-    process.wait()
-
-
-def test_shared_network_answers_as_one_of_its_own(network, tiny_export):
-    address, process = network
-    shared, own = SharedPredictor(address), Predictor.load(tiny_export)
-    pictures = [quarters(320, 240), Image.new("L", (33, 70), 90), Image.new("RGB", (50, 40), (20, 200, 20))]
-    for a, b in zip(shared.predict(pictures), own.predict(pictures), strict=True):
-        assert [guess.landmark for guess in a.guesses] == [guess.landmark for guess in b.guesses]
-        assert [g.probability for g in a.guesses] == pytest.approx([g.probability for g in b.guesses])
-        assert (a.known, a.recognised) == (pytest.approx(b.known), b.recognised)
-    assert shared.heat(pictures[0]) == pytest.approx(own.heat(pictures[0]))
-    assert shared.info == own.info
-
-    process.kill()  # and it was started again
-    again = subprocess.Popen(process.args, cwd=ROOT)
-    try:
-        assert shared.predict(pictures[2:])[0].guesses[0].landmark.name == "Eiffel Tower"
-    finally:
-        again.kill()
-        again.wait()
-
-
-@pytest.mark.parametrize("message", [b"", b"p", b"p" + b"\xff" * 8 + b"x", b"nonsense", b"h\0\0\0\0\0\0\0\0"])
-def test_nonsense_ends_its_own_connection_only(network, message):
-    address, process = network
-    good, bad = SharedPredictor(address), SharedPredictor(address)
-    with pytest.raises(OSError, match="broke off"):
-        bad._ask(message)
-    assert json.loads(good._ask(INFO)) == good.info
-    assert process.poll() is None
-
-
-def test_network_ends_with_the_process_that_started_it(tiny_export, tmp_path):
-    address = str(tmp_path / "network")
-    script = (
-        "import subprocess, sys, time; from src.inference.shared import SharedPredictor;"
-        "child = subprocess.Popen([sys.executable, '-m', 'src.inference.shared', *sys.argv[1:]]);"
-        "SharedPredictor(sys.argv[2]); print(child.pid, flush=True); time.sleep(60)"
-    )
-    command = [sys.executable, "-c", script, str(tiny_export), address]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
-        child = int(parent.stdout.readline())
-        parent.kill()
-    wait_until(lambda: not Path(f"/proc/{child}/cmdline").exists() or not cmdline(child))
-
-
-def test_asking_a_network_that_never_comes_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr("src.inference.shared.PATIENCE", 0.2)
-    with pytest.raises(OSError, match="No such file"):
-        SharedPredictor(str(tmp_path / "nobody"))
-
-
-def test_threads_do_not_mix_up_answers(tiny_export, tmp_path):
-    address = str(tmp_path / "network")
-    threading.Thread(target=serve, args=(tiny_export, address), daemon=True).start()
-    colours = {"Taj Mahal": (220, 20, 20), "Eiffel Tower": (20, 220, 20), "Hawa Mahal": (20, 20, 220)}
-    wrong = []
-
-    def ask(name, colour):
-        mine = SharedPredictor(address)
-        for _ in range(30):
-            said = mine.predict([Image.new("RGB", (64, 48), colour)])[0].guesses[0].landmark.name
-            if said != name:
-                wrong.append((name, said))
-
-    visitors = [threading.Thread(target=ask, args=pair) for pair in colours.items()]
-    for visitor in visitors:
-        visitor.start()
-    for visitor in visitors:
-        visitor.join()
-    assert wrong == []
 
 
 def wait_until(condition, seconds=60):

@@ -13,6 +13,10 @@ from src.landmarks.table import Landmark, class_key, describe, own_rows
 GUESSES = 5
 
 
+class InferenceError(RuntimeError):
+    """There is no answer for a picture; the message is one sentence, fit to be shown."""
+
+
 class Answering:
     """The one protocol of all runtimes: a runtime gives `scores`, and `heat` where it can.
 
@@ -60,7 +64,11 @@ class Answering:
         ]
 
     def predict(self, pictures: Sequence[Image.Image]) -> list[Answer]:
-        """Answer for upright pictures of any size, one by one: the same whatever else is asked."""
+        """Answer for upright pictures of any size, one by one: the same whatever else is asked.
+
+        Raises:
+            InferenceError: the process that holds the network gives no answer.
+        """
         return [self._answer(*self.scores(picture)) for picture in pictures]
 
     def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:

@@ -1,88 +1,155 @@
 """One network for all visitors: a process that holds it, and what stands for it in the others.
 
 A notebook kernel with torch and a network of its own takes 400 MB; one that asks this process takes a
-quarter of that, and its page opens seconds sooner. `src.host` starts it. Messages are plain bytes over a
-Unix socket in a folder that only its owner may enter; nothing in them is ever unpickled or run.
+quarter of that, and its page opens seconds sooner. `src.host` starts it. Requests and answers are numbered
+plain bytes over a Unix socket in a folder that only its owner may enter; nothing in them is ever unpickled
+or run.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import socket
 import struct
 import sys
 import threading
 import time
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from src.inference.answers import Answering
+from src.inference.answers import Answering, InferenceError
 
 ADDRESS = "LANDMARK_PREDICTOR"  # the environment variable that names the socket
 PATIENCE = 60.0  # seconds to wait for the process to start, or for an answer
-ATTEMPTS = 3  # of a question that breaks off
-LARGEST = 64 * 2**20  # bytes of a message; `src.photos.decode` gives pictures of at most 12
-INFO, PREDICT, HEAT = b"i", b"p", b"h"
+ATTEMPTS = 3  # of a request that breaks off
+PAUSE = 0.2  # seconds between attempts
+LARGEST = 64 * 2**20  # bytes of a request or answer; `src.photos.decode` gives pictures of at most 12
+INFO, SCORES, HEAT, FAILED = b"i", b"s", b"h", b"f"  # what is asked for; an answer repeats it, or failed
+_HEADER = struct.Struct("<QcI")  # number of the request, what is asked for, bytes that follow
 _SHAPE = struct.Struct("<II")
+
+logger = logging.getLogger(__name__)
 
 
 class SharedPredictor(Answering):
-    """Asks the process at `address`; connects anew where that was started again.
+    """Asks the process at `address`; connects anew where that was started again. Threads may share it.
 
     Raises:
-        OSError: no answer within `PATIENCE` seconds, here or in any method.
+        InferenceError: no answer, here or in any method: none within `PATIENCE` seconds, the process ended
+            again and again, it failed on the picture, or it holds another network than before.
     """
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._connection: Connection | None = None
+        self._connection: socket.socket | None = None
+        self._number = 0  # of the latest request
+        self._info = b""  # `info` as it was sent
+        self._lock = threading.Lock()
         super().__init__(json.loads(self._ask(INFO)))
 
     def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
-        values = np.frombuffer(self._ask(PREDICT, picture), np.float32)
+        values = np.frombuffer(self._ask(SCORES, _packed(picture)), np.float32)
         return values[:-1], float(values[-1])
 
     def heat(self, picture: Image.Image) -> np.ndarray:
-        data = self._ask(HEAT, picture)
-        return np.frombuffer(data, np.float32, offset=_SHAPE.size).reshape(_SHAPE.unpack_from(data))
+        answer = self._ask(HEAT, _packed(picture))
+        return np.frombuffer(answer, np.float32, offset=_SHAPE.size).reshape(_SHAPE.unpack_from(answer))
 
-    def _ask(self, what: bytes, picture: Image.Image | None = None) -> bytes:
-        if picture:
-            rgb = picture.convert("RGB")
-            what += _SHAPE.pack(*rgb.size) + rgb.tobytes()
+    def _ask(self, what: bytes, body: bytes = b"") -> bytes:
         for _ in range(ATTEMPTS):
             try:
-                return self._exchange(what)
-            except (EOFError, ConnectionError):  # the process ended, and another is on its way
-                self._connection = None
-                time.sleep(0.2)
-        raise OSError("the network's process broke off")
+                with self._lock:
+                    return self._exchange(what, body)
+            except ConnectionError:  # the process ended, and another is on its way
+                time.sleep(PAUSE)
+            except OSError as error:
+                raise InferenceError("The model does not answer; please try again.") from error
+        raise InferenceError("The model stopped while it was asked; please try again.")
 
-    def _exchange(self, message: bytes) -> bytes:
-        self._connection = self._connection or _connect(self._address)
-        self._connection.send_bytes(message)
-        if not self._connection.poll(PATIENCE):
-            raise TimeoutError("the network's process does not answer")
-        return self._connection.recv_bytes(LARGEST)
+    def _exchange(self, what: bytes, body: bytes) -> bytes:
+        """Ask and get the answer; any failure ends the connection, lest the next request get this answer."""
+        try:
+            if self._connection is None:
+                self._connection = _connect(self._address)
+                self._check_network(self._connection)
+            return self._request(self._connection, what, body)
+        except BaseException:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+            raise
+
+    def _request(self, connection: socket.socket, what: bytes, body: bytes = b"") -> bytes:
+        self._number += 1
+        connection.settimeout(PATIENCE)
+        _send(connection, self._number, what, body)
+        number, kind, answer = _receive(connection)
+        if number != self._number:
+            raise ConnectionError(f"answer {number} came to request {self._number}")
+        if kind == FAILED:
+            raise InferenceError(f"The model failed ({answer.decode()}); please try again.")
+        return answer
+
+    def _check_network(self, connection: socket.socket) -> None:
+        """The process may hold a newer export since it was started again, with other classes."""
+        info = self._request(connection, INFO)
+        if self._info and info != self._info:
+            raise InferenceError("The model was replaced; please reload the page.")
+        self._info = info
 
 
-def _connect(address: str) -> Connection:
+def _packed(picture: Image.Image) -> bytes:
+    rgb = picture.convert("RGB")
+    return _SHAPE.pack(*rgb.size) + rgb.tobytes()
+
+
+def _connect(address: str) -> socket.socket:
     end = time.monotonic() + PATIENCE
     while True:
-        client = socket.socket(socket.AF_UNIX)
+        connection = socket.socket(socket.AF_UNIX)
         try:
-            client.connect(address)
-            return Connection(client.detach())
-        except OSError:
-            client.close()
+            connection.settimeout(PATIENCE)  # else it would wait for ever where many connect
+            connection.connect(address)
+            return connection
+        except OSError as error:
+            connection.close()
             if time.monotonic() > end:
-                raise
+                raise TimeoutError(f"nothing answers at {address}") from error
         time.sleep(0.05)
+
+
+def _send(connection: socket.socket, number: int, what: bytes, body: bytes) -> None:
+    connection.sendall(_HEADER.pack(number, what, len(body)) + body)
+
+
+def _receive(connection: socket.socket) -> tuple[int, bytes, bytes]:
+    """Number, kind and body of the next request or answer."""
+    number, what, length = _HEADER.unpack(_read(connection, _HEADER.size))
+    if length > LARGEST:
+        raise ConnectionError(f"{length} bytes are more than a request or answer has")
+    return number, what, _read(connection, length)
+
+
+def _read(connection: socket.socket, length: int) -> bytes:
+    data = bytearray()
+    while len(data) < length:
+        part = connection.recv(min(length - len(data), 2**20))
+        if not part:
+            raise ConnectionError("the other side hung up")
+        data += part
+    return bytes(data)
+
+
+def is_ready(address: str) -> bool:
+    """Whether a process answers at the address; it listens as soon as it has loaded its network."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.setblocking(False)
+        return connection.connect_ex(address) == 0
 
 
 def serve(export: str | Path, address: str) -> None:
@@ -93,7 +160,7 @@ def serve(export: str | Path, address: str) -> None:
     """
     from src.inference.predictor import Predictor  # here, as those who ask need no torch
 
-    predictor, turn, parent = Predictor.load(export), threading.Lock(), os.getppid()
+    predictor, lock, parent = Predictor.load(export), threading.Lock(), os.getppid()
     with contextlib.suppress(FileNotFoundError):  # of one that was killed
         Path(address).unlink()
     with socket.socket(socket.AF_UNIX) as server:
@@ -103,31 +170,38 @@ def serve(export: str | Path, address: str) -> None:
         while os.getppid() == parent:
             with contextlib.suppress(TimeoutError):
                 client, _ = server.accept()
-                connection = Connection(client.detach())
-                threading.Thread(target=_attend, args=(connection, predictor, turn), daemon=True).start()
+                threading.Thread(target=_serve_client, args=(client, predictor, lock), daemon=True).start()
 
 
-def _attend(connection: Connection, predictor: Answering, turn: threading.Lock) -> None:
-    """Answer one visitor's kernel until it hangs up or sends what makes no sense."""
-    with connection, contextlib.suppress(EOFError, OSError, ValueError, struct.error):
+def _serve_client(connection: socket.socket, predictor: Answering, lock: threading.Lock) -> None:
+    """Answer one visitor's kernel until it hangs up."""
+    with connection, contextlib.suppress(OSError):
         while True:
-            message = connection.recv_bytes(LARGEST)
-            with turn:  # one picture at a time, on all cores
-                answer = _answer(message, predictor)
-            connection.send_bytes(answer)
+            number, what, body = _receive(connection)
+            try:
+                answer = _answer(what, body, predictor, lock)
+            except Exception as error:  # this request failed; the next need not
+                logger.exception("A request failed.")
+                what, answer = FAILED, type(error).__name__.encode()
+            _send(connection, number, what, answer)
 
 
-def _answer(message: bytes, predictor: Answering) -> bytes:
-    what = message[:1]
+def _answer(what: bytes, body: bytes, predictor: Answering, lock: threading.Lock) -> bytes:
     if what == INFO:
         return json.dumps(predictor.info).encode()
-    picture = Image.frombytes("RGB", _SHAPE.unpack_from(message, 1), message[1 + _SHAPE.size :])
-    if what == PREDICT:
-        probabilities, known = predictor.scores(picture)
-        return np.append(probabilities, known).astype(np.float32).tobytes()
-    heat = predictor.heat(picture)
-    return _SHAPE.pack(*heat.shape) + heat.astype(np.float32).tobytes()
+    picture = Image.frombytes("RGB", _SHAPE.unpack_from(body), body[_SHAPE.size :])
+    with lock:  # one picture at a time, on all cores
+        if what == SCORES:
+            probabilities, known = predictor.scores(picture)
+            return np.append(probabilities, known).astype(np.float32).tobytes()
+        if what == HEAT:
+            heat = predictor.heat(picture).astype(np.float32)
+            return _SHAPE.pack(*heat.shape) + heat.tobytes()
+    raise ValueError(f"{what!r} is no request")
 
 
 if __name__ == "__main__":
-    serve(*sys.argv[1:])
+    try:
+        serve(*sys.argv[1:])
+    except (FileNotFoundError, ValueError) as problem:
+        sys.exit(str(problem))
