@@ -10,8 +10,11 @@ import pytest
 from conftest import encode, quarters
 from PIL import Image, TiffImagePlugin
 
+from src.landmarks.evidence import Taken
 from src.landmarks.tags import Tags
 from src.photos import xmp
+from src.photos.decode import open_photo
+from src.photos.read_metadata import read_taken
 
 needs_exiftool = pytest.mark.skipif(
     shutil.which("exiftool") is None, reason="exiftool is missing (Debian: libimage-exiftool-perl)"
@@ -98,6 +101,19 @@ def with_exif(gps: dict | None = None, taken: str | None = None, orientation: in
     if taken:
         exif[0x8769] = {0x9003: taken}
     return encode(quarters(), exif=exif, **options)
+
+
+def taken(photo: bytes | Path) -> Taken:
+    """When and where a photo says that it was taken."""
+    return read_taken(open_photo(photo if isinstance(photo, bytes) else photo.read_bytes()))
+
+
+def place(photo: bytes | Path) -> tuple[float | None, float | None]:
+    """Only where."""
+    return taken(photo).latitude, taken(photo).longitude
+
+
+NOWHERE = (None, None)
 
 
 def exiftool(path: Path, *options: str) -> dict:

@@ -12,13 +12,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import encode, quarters
-from metadata_samples import BARE, CAMERA, HERE, TAJ, exiftool, exiftool_all, names, needs_exiftool, with_exif
+from metadata_samples import (
+    BARE,
+    CAMERA,
+    HERE,
+    NOWHERE,
+    TAJ,
+    exiftool,
+    exiftool_all,
+    names,
+    needs_exiftool,
+    place,
+    taken,
+    with_exif,
+)
 from PIL import Image, ImageCms
 
 from src.files import FileError
-from src.photos import xmp
+from src.landmarks.evidence import Taken
+from src.photos import xmp_edit
 from src.photos.errors import UNUSABLE, MetadataError
-from src.photos.read_metadata import read_gps, read_time, strip_metadata
+from src.photos.strip import strip_metadata
 from src.photos.write_tags import embed, sidecar, undo_copy, undo_sidecar, write_copy, write_sidecar
 from src.photos.xmp import ESTIMATE
 
@@ -108,7 +122,7 @@ def test_a_copy_keeps_what_camera_and_person_wrote(tmp_path):
     groups = ("GPS:", "IFD0:", "ExifIFD:", "IPTC:", "XMP-")
     kept = [key for key in before if key.startswith(groups) and not key.endswith((":Keywords", ":Subject"))]
     assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
-    assert read_gps(copy) == pytest.approx(HERE, abs=1e-6)
+    assert place(copy) == pytest.approx(HERE, abs=1e-6)
     assert "XMP-exif:GPSLatitude" not in after and "XMP-photoshop:City" not in after
 
 
@@ -159,7 +173,7 @@ def test_a_copy_never_replaces_a_file(photo):
 @pytest.mark.usefixtures("exiv2")
 def test_a_copy_of_a_copy_says_what_was_said_last():
     again = embed(embed(encode(quarters()), TAJ), BARE)
-    assert xmp.Packet(Image.open(io.BytesIO(again)).info["xmp"], "x").values("photoshop:City") == []
+    assert xmp_edit.Packet(Image.open(io.BytesIO(again)).info["xmp"], "x").values("photoshop:City") == []
 
 
 @pytest.mark.parametrize("kind", ["GIF", "HEIF"])
@@ -212,9 +226,9 @@ def test_photos_that_are_none(tmp_path, data, act):
 def test_no_copy_of_half_a_photo(tmp_path, kind):
     photo = tmp_path / "half"
     photo.write_bytes(encode(quarters(320, 240), kind)[:-200])
-    with pytest.raises(MetadataError, match="half is damaged"):
+    with pytest.raises(UNUSABLE, match="half is damaged"):
         write_copy(photo, tmp_path / "copy", TAJ)
-    with pytest.raises(MetadataError, match="half is damaged"):
+    with pytest.raises(UNUSABLE, match="half is damaged"):
         strip_metadata(photo.read_bytes(), "half")
     assert names(tmp_path) == ["half"]
 
@@ -239,9 +253,9 @@ def test_real_camera_files_are_tagged_read_and_undone(tmp_path):
         assert set(TAJ.keywords) <= set(is_now["XMP-dc:Subject"])
         assert (is_now.get("GPS:GPSProcessingMethod") == ESTIMATE) is not by_camera
         assert is_now["GPS:GPSLatitude"] == was.get("GPS:GPSLatitude", pytest.approx(27.1751, abs=1e-6))
-        assert (read_gps(photo) is not None) is by_camera
-        taken = was.get("ExifIFD:DateTimeOriginal")
-        assert read_time(photo) == (taken and datetime.strptime(taken, "%Y:%m:%d %H:%M:%S"))
+        assert (place(photo) != NOWHERE) is by_camera
+        time = was.get("ExifIFD:DateTimeOriginal")
+        assert taken(photo).time == (time and datetime.strptime(time, "%Y:%m:%d %H:%M:%S"))
         undo_copy(copies / photo.name)
         undo_sidecar(photo)
     assert {path: path.read_bytes() for path in sorted(originals.iterdir())} == before
@@ -274,7 +288,7 @@ def test_the_orientation_is_all_of_the_exif_that_stays(kind, orientation):
     stripped = strip_metadata(photo)
     exif = Image.open(io.BytesIO(stripped)).getexif()
     assert dict(exif) == ({} if orientation == 1 else {0x0112: orientation})
-    assert read_gps(stripped) is read_time(stripped) is None
+    assert taken(stripped) == Taken()
     assert pixels(stripped) == pixels(photo)
 
 

@@ -26,7 +26,7 @@ from PIL import Image
 
 from src.files import FileError
 from src.landmarks.tags import clean
-from src.photos import files, xmp
+from src.photos import files, xmp_edit
 from src.photos import write_tags as metadata
 from src.photos.errors import MetadataError
 from src.photos.write_tags import find_sidecar, sidecar, undo_sidecar, write_sidecar
@@ -95,14 +95,14 @@ def test_a_description_and_coordinates_of_a_person_stay():
         "<exif:GPSLatitude>48,51.5N</exif:GPSLatitude><exif:GPSLongitude>2,17.7E</exif:GPSLongitude>",
     )
     after = sidecar(encode(quarters()), TAJ, described)
-    found = xmp.Packet(after, "x")
+    found = xmp_edit.Packet(after, "x")
     assert found.values("dc:description") == ["Mine"]
     assert found.values("exif:GPSLatitude") == ["48,51.5N"]
     assert found.values("exif:GPSProcessingMethod") == []
 
 
 def test_a_landmark_without_a_place():
-    found = xmp.Packet(sidecar(encode(quarters()), BARE), "x")
+    found = xmp_edit.Packet(sidecar(encode(quarters()), BARE), "x")
     assert found.values("dc:subject") == list(BARE.keywords)
     for key in (
         "photoshop:City",
@@ -114,7 +114,7 @@ def test_a_landmark_without_a_place():
 
 
 def test_camera_coordinates_are_not_joined_by_estimates():
-    found = xmp.Packet(sidecar(with_exif(CAMERA), TAJ), "x")
+    found = xmp_edit.Packet(sidecar(with_exif(CAMERA), TAJ), "x")
     assert found.values("exif:GPSLatitude") == []
     assert found.values("photoshop:City") == ["Agra"]
 
@@ -126,7 +126,7 @@ def test_what_the_photo_says_itself_is_repeated_or_left_to_it():
     )
     exif = Image.Exif()
     exif[0x010E] = "Grandma"
-    found = xmp.Packet(sidecar(encode(quarters(), xmp=inside, exif=exif), TAJ), "x")
+    found = xmp_edit.Packet(sidecar(encode(quarters(), xmp=inside, exif=exif), TAJ), "x")
     assert found.values("dc:subject") == ["holiday", *TAJ.keywords]
     assert found.values("photoshop:City") == found.values("dc:description") == []
 
@@ -134,7 +134,7 @@ def test_what_the_photo_says_itself_is_repeated_or_left_to_it():
 def test_blank_descriptions_of_cameras_do_not_count():
     exif = Image.Exif()
     exif[0x010E] = "          "
-    found = xmp.Packet(sidecar(encode(quarters(), exif=exif), TAJ), "x")
+    found = xmp_edit.Packet(sidecar(encode(quarters(), exif=exif), TAJ), "x")
     assert found.values("dc:description")[0].startswith("Taj Mahal")
 
 
@@ -166,7 +166,7 @@ def test_undo_of_a_sidecar_that_exiv2_rewrote_with_attributes(form):
     rewritten = image.xmpPacket().encode()
     assert b'landmarkTagger:Landmark="Taj Mahal"' in rewritten
     said = {datum.key(): datum.toString() for datum in read_by_exiv2(before).xmpData()}
-    left = read_by_exiv2(xmp.remove(rewritten, "x")).xmpData()
+    left = read_by_exiv2(xmp_edit.remove(rewritten, "x")).xmpData()
     assert {datum.key(): datum.toString() for datum in left} == said
 
 
@@ -183,7 +183,7 @@ def test_what_a_person_changed_in_a_new_sidecar_outlasts_undo(photo):
     text = text.replace("<photoshop:City>Agra<", "<photoshop:City>Delhi<")
     path.write_text(text.replace("<rdf:li>Agra</rdf:li>", "<rdf:li>Us</rdf:li>"), "utf-8")
     undo_sidecar(photo)
-    found = xmp.Packet(path.read_bytes(), "x")
+    found = xmp_edit.Packet(path.read_bytes(), "x")
     assert found.values("photoshop:City") == ["Delhi"]
     assert found.values("dc:subject") == ["Us"]
     assert b"Taj" not in path.read_bytes() and b"<landmarkTagger" not in path.read_bytes()
@@ -249,9 +249,9 @@ def test_any_words_come_through_and_out_again(form, keywords, text, more):
     photo, before = encode(quarters(32, 32)), FORMS[form].encode()
     after = sidecar(photo, tags, before)
     again = sidecar(photo, dataclasses.replace(tags, keywords=tuple(more)), after)
-    assert xmp.remove(after, "x") == xmp.remove(again, "x") == before
+    assert xmp_edit.remove(after, "x") == xmp_edit.remove(again, "x") == before
     if form != "single value":
-        there = {word.casefold() for word in xmp.Packet(after, "x").values("dc:subject")}
+        there = {word.casefold() for word in xmp_edit.Packet(after, "x").values("dc:subject")}
         assert {clean(word).casefold() for word in keywords} - {""} <= there
 
 

@@ -1,17 +1,25 @@
-"""Bytes from a stranger become an upright RGB picture, or one sentence that says why not.
+"""Bytes from anyone become an upright RGB picture, or one sentence that says why not.
 
-The only door for photos: the app and the tagger read through `read_photo`. Pillow does the work, and only
-its decoders of the formats named here, chosen by what the bytes are and not by the file's name.
+The one decoder of training, evaluation, app and tagger. Pillow does the work, and only its decoders of the
+formats named here, chosen by what the bytes are and not by the file's name. They get no metadata to see, as
+that is read within limits of our own (`containers`, `exif`, `xmp`). They are called directly, as `Image.open`
+would warn of large pictures: their size is checked here, and warnings can only be silenced for all threads.
 """
+
+from __future__ import annotations
 
 import io
 import re
-import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
 
-from PIL import Image, ImageCms
+from PIL import GifImagePlugin, Image, ImageCms, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from src.files import shown_name
+from src.photos.containers import MAX_BLOCK, Contents, jpeg_segments, take_apart
 from src.photos.errors import PhotoError
+from src.photos.exif import Exif
 
 try:
     import pillow_heif
@@ -34,9 +42,13 @@ MAX_SCANS = 100  # passes over a JPEG: progressive ones have 10, and each takes 
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _HEIC_BRANDS |= {b"mif1", b"msf1"}
 
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # of a JPEG; the others are part of coded pixels
-
-_ORIENTATION = 0x0112  # the EXIF tag
+_PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+}
+_XMP_ORIENTATION = re.compile(rb"""tiff:Orientation(?:=["']|>)([1-8])""")
 _UPRIGHT = {  # EXIF orientation -> what turns the stored picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -48,43 +60,111 @@ _UPRIGHT = {  # EXIF orientation -> what turns the stored picture upright
 }
 
 
-def read_photo(data: bytes, name: str = "photo", short_side: int = SHORT_SIDE) -> Image.Image:
-    """Decode a JPEG, PNG, WebP, GIF (first frame) or HEIC file.
+class OpenedPhoto:
+    """A photo file with its header read, once; `open_photo` makes it.
+
+    Attributes:
+        name: of the file, fit to be shown.
+        format: "JPEG", "PNG", "WEBP", "GIF" or "HEIF".
+        exif: what its EXIF says, and `exif_block` as it stands in the file.
+        xmp: its XMP packet, empty if there is none; one that is too large is cut.
+        iptc: its IPTC block, empty if there is none.
+        orientation: how to turn the stored picture upright, as EXIF numbers it; 1 where it is.
+    """
+
+    def __init__(self, name: str, kind: str, header: Image.Image, contents: Contents, limit: int):
+        self.name, self.format = name, kind
+        self.exif_block, self.exif = contents.exif, Exif(contents.exif[:MAX_BLOCK])
+        self.xmp, self.iptc = contents.xmp.rstrip(b"\0"), contents.iptc
+        self.orientation = self._orientation()
+        self._header: Image.Image | None = header
+        self._bytes = limit
+
+    def picture(self, short_side: int = SHORT_SIDE) -> Image.Image:
+        """Decode the picture, the first frame of an animation. This can be done once.
+
+        Args:
+            short_side: pixels; larger pictures are shrunk, but not below this.
+
+        Returns:
+            An RGB picture as a person would hold it: turned by its EXIF orientation, colours in sRGB,
+            transparency on white, without metadata. A larger picture is shrunk: its short side
+            is less than twice `short_side`, and its long one at most 8192.
+
+        Raises:
+            PhotoError: it is damaged or too small.
+            ValueError: it was decoded before.
+        """
+        if self._header is None:
+            raise ValueError(f"{self.name} was decoded before; open it again.")
+        decoded, self._header = self._header, None  # its pixels are not kept
+        with explained_damage(self.name):
+            if isinstance(decoded, JpegImagePlugin.JpegImageFile):
+                _draft(decoded, short_side, self._bytes)
+            decoded.load()
+            picture = _to_rgb(decoded, short_side)
+            turn = _UPRIGHT.get(self.orientation)
+            picture = picture.transpose(turn) if turn is not None else picture
+            picture.info = {}  # no metadata goes further than here
+        if min(picture.size) < SMALLEST_SIDE:
+            raise PhotoError(
+                f"{self.name} is too small or too narrow a picture; "
+                f"use one of at least {SMALLEST_SIDE} × {SMALLEST_SIDE} pixels."
+            )
+        return picture
+
+    def _orientation(self) -> int:
+        if self.format == "HEIF":  # its own transformations are applied by its decoder
+            return 1
+        in_xmp = _XMP_ORIENTATION.search(self.xmp)
+        return self.exif.orientation or (int(in_xmp[1]) if in_xmp else 1)
+
+
+def open_photo(data: bytes, name: str = "photo") -> OpenedPhoto:
+    """Read the header of a JPEG, PNG, WebP, GIF or HEIC file; no pixel is decoded.
 
     Args:
         data: the whole file.
         name: the file's name, used in messages only.
-        short_side: pixels; larger pictures are shrunk, but not below this.
-
-    Returns:
-        An RGB picture as a person would hold it: turned by its EXIF orientation, colours in sRGB,
-        transparency on white, without metadata. A larger picture is shrunk: its short side
-        is less than twice `short_side`, and its long one at most 8192.
 
     Raises:
-        PhotoError: not a picture of these formats, damaged, too large or too small.
+        PhotoError: not a picture of these formats, damaged or too large.
     """
     name = shown_name(name)
     check_size(len(data), name)
     kind = _format_of(data, name)
+    with explained_damage(name):
+        if kind == "HEIF":
+            header, contents = _open_heif(data)
+        else:
+            contents = take_apart(data, kind)
+            _check_before_opening(contents.picture, kind, name)
+            header = _PLUGINS[kind](io.BytesIO(contents.picture))
+        shrinks = kind == "JPEG" and not header.info.get("progressive")
+        _check_pixels(header.size, MAX_JPEG_PIXELS if shrinks else MAX_PIXELS, name)
+    return OpenedPhoto(name, kind, header, contents, len(contents.picture))
+
+
+def read_photo(data: bytes, name: str = "photo", short_side: int = SHORT_SIDE) -> Image.Image:
+    """Open and decode a photo: `open_photo` and `OpenedPhoto.picture`.
+
+    Raises:
+        PhotoError: not a picture of the formats that are read, damaged, too large or too small.
+    """
+    return open_photo(data, name).picture(short_side)
+
+
+@contextmanager
+def explained_damage(name: str) -> Iterator[None]:
+    """Turn what a decoder raises at a broken or huge file into a PhotoError."""
     try:
-        decoded = _decode(data, kind, name, short_side)
-        turn = _turn(decoded)
-        picture = _to_rgb(decoded, short_side)
-        picture = picture.transpose(turn) if turn is not None else picture
-        picture.info = {}  # no metadata goes further than here
+        yield
     except PhotoError:
         raise
     except (Image.DecompressionBombError, MemoryError) as error:
         raise PhotoError(f"{name} is too large a picture to read; use a smaller copy.") from error
     except Exception as error:  # decoders raise nearly anything at broken files
         raise PhotoError(f"{name} is damaged or incomplete; save or send it again.") from error
-    if min(picture.size) < SMALLEST_SIDE:
-        raise PhotoError(
-            f"{name} is too small or too narrow a picture; "
-            f"use one of at least {SMALLEST_SIDE} × {SMALLEST_SIDE} pixels."
-        )
-    return picture
 
 
 def check_size(size: int, name: str) -> None:
@@ -119,23 +199,26 @@ def _format_of(data: bytes, name: str) -> str:
     raise PhotoError(f"{name} is not a picture that can be read here; use {FORMATS}.")
 
 
-def _decode(data: bytes, kind: str, name: str, short_side: int) -> Image.Image:
-    """The first frame, its pixels unpacked, at reduced scale where the decoder can do that."""
+def _open_heif(data: bytes) -> tuple[Image.Image, Contents]:
+    """The same for a HEIC file, which libheif takes apart."""
+    header = pillow_heif.HeifImageFile(io.BytesIO(data))
+    exif, xmp = header.info.pop("exif", None) or b"", header.info.pop("xmp", None) or b""
+    return header, Contents(b"", exif[: MAX_BLOCK + 1], xmp[: MAX_BLOCK + 1])
+
+
+def _check_before_opening(picture: bytes, kind: str, name: str) -> None:
+    """Refuse what would cost Pillow time or memory when it opens the file."""
     if kind == "WEBP":
-        _check_webp_canvas(data, name)
-    if kind == "JPEG" and _scans(data) > MAX_SCANS:
+        _check_webp_canvas(picture, name)
+    if kind == "JPEG" and _scans(picture) > MAX_SCANS:
         raise PhotoError(f"{name} is stored in too many passes to be read; save it anew as a JPEG.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # our own limits are checked instead
-        picture = Image.open(io.BytesIO(data), formats=[kind])
-        shrinks = kind == "JPEG" and not picture.info.get("progressive")
-        _check_pixels(picture.size, MAX_JPEG_PIXELS if shrinks else MAX_PIXELS, name)
-        if kind == "JPEG":
-            factor = max((f for f in (2, 4, 8) if min(picture.size) // f >= short_side), default=1)
-            picture.draft(None, (picture.width // factor, picture.height // factor))
-            picture.decodermaxblock = len(data)  # all at once: a tenth quicker than in pieces of 64 kB
-        picture.load()
-    return picture
+
+
+def _draft(jpeg: JpegImagePlugin.JpegImageFile, short_side: int, size: int) -> None:
+    """Let the decoder shrink by 2, 4 or 8 and read all `size` bytes at once, a tenth quicker."""
+    factor = max((f for f in (2, 4, 8) if min(jpeg.size) // f >= short_side), default=1)
+    jpeg.draft(None, (jpeg.width // factor, jpeg.height // factor))
+    jpeg.decodermaxblock = size
 
 
 def _check_pixels(size: tuple[int, int], limit: int, name: str) -> None:
@@ -156,15 +239,8 @@ def _check_webp_canvas(data: bytes, name: str) -> None:
 
 def _scans(jpeg: bytes) -> int:
     """How many passes over the picture follow each other, counted up to the limit."""
-    scans, position = 0, 2
-    while scans <= MAX_SCANS and (marker := _MARKER.search(jpeg, position)):
-        kind = jpeg[marker.start() + 1]
-        if kind == 0xD9:  # the end; what follows is no part of this picture
-            break
-        scans += kind == 0xDA
-        length = int.from_bytes(jpeg[marker.end() : marker.end() + 2], "big")
-        position = marker.end() + max(2, length)
-    return scans
+    scans = (marker for marker, _, _ in jpeg_segments(jpeg) if marker == 0xDA)
+    return sum(1 for _ in islice(scans, MAX_SCANS + 1))
 
 
 def _to_rgb(picture: Image.Image, short_side: int) -> Image.Image:
@@ -215,11 +291,3 @@ def _to_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
         return ImageCms.profileToProfile(picture, source, target, outputMode="RGB") or picture
     except (ImageCms.PyCMSError, ImportError, OSError, TypeError, ValueError):
         return picture
-
-
-def _turn(picture: Image.Image) -> Image.Transpose | None:
-    """What turns the picture upright; None where nothing does or its EXIF block is broken."""
-    try:
-        return _UPRIGHT.get(picture.getexif().get(_ORIENTATION))
-    except Exception:  # broken EXIF fails in many ways, and the picture is good without
-        return None

@@ -14,19 +14,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
-
 from src.files import exists, explained, shown_name, sync_folder, write
 from src.landmarks.tags import Tags
+from src.photos.containers import MAX_BLOCK
+from src.photos.decode import OpenedPhoto, open_photo
 from src.photos.errors import MetadataError
 from src.photos.files import read_photo_file
-from src.photos.read_metadata import (
-    embedded,
-    open_photo,
-    picture,
-    said_by,
-)
-from src.photos.xmp import ADDED, CREATED, EMPTY, ESTIMATE, NAMESPACES, Packet, add, new_ones, remove
+from src.photos.read_metadata import said_by
+from src.photos.strip import picture_parts
+from src.photos.xmp import ADDED, CREATED, ESTIMATE, NAMESPACES
+from src.photos.xmp_edit import EMPTY, Packet, add, new_ones, remove
 
 # Photos that may share a sidecar IMG_1.xmp with others of their name, raw ones among them.
 _PHOTO_SUFFIX = re.compile(
@@ -133,7 +130,7 @@ def _check_own_copy(copy: Path) -> None:
     """Raise MetadataError unless the file is a copy that was written here and that nobody changed."""
     name = shown_name(copy.name)
     data = read_photo_file(copy)
-    packet = embedded(open_photo(data, name))
+    packet = open_photo(data, name).xmp
     seal = next(iter(Packet(packet, name).values(_SEAL)), None) if packet else None
     if seal is None:
         raise MetadataError(f"{name} is no copy that was written here; it stays as it is.")
@@ -210,21 +207,23 @@ def embed(photo: bytes, tags: Tags, name: str = "photo") -> bytes:
         MetadataError: the file is no such photo, its metadata is too broken or large, or exiv2 is missing.
     """
     name = shown_name(name)
-    image = open_photo(photo, name)
-    pixels = picture(photo, name)
-    packet = add(_embedded_by_others(image, name), tags, said_by(image), name, {_SEAL: _UNSEALED})
+    opened = open_photo(photo, name)
+    pixels = picture_parts(photo, name)
+    if max(len(opened.exif_block), len(opened.iptc)) > MAX_BLOCK:
+        raise MetadataError(f"{name} holds too much metadata to be rewritten; write a sidecar instead.")
+    packet = add(_embedded_by_others(opened, name), tags, said_by(opened), name, {_SEAL: _UNSEALED})
     added = Packet(packet, name).values(ADDED)
     copy = _rewrite(photo, packet, name, tags, added)
     copy = _rewrite(copy, packet.replace(_UNSEALED.encode(), _seal_of(copy, packet, name).encode()), name)
-    if picture(copy, name) != pixels:
+    if picture_parts(copy, name) != pixels:
         raise MetadataError(f"{name} cannot take tags without harm to the picture; write a sidecar instead.")
     return copy
 
 
-def _embedded_by_others(image: Image.Image, name: str) -> bytes:
+def _embedded_by_others(photo: OpenedPhoto, name: str) -> bytes:
     """The photo's XMP packet, or a new one, without what was written here."""
     try:
-        return remove(embedded(image) or EMPTY, name)
+        return remove(photo.xmp or EMPTY, name)
     except MetadataError as error:
         raise MetadataError(f"{name} holds XMP that cannot be read; write a sidecar instead.") from error
 

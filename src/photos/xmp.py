@@ -1,25 +1,19 @@
-"""Tags in an XMP packet, and out again.
+"""XMP read: the properties that are of use here, within limits and without an object per element.
 
-What a person wrote stays: tags are added to lists; a place, a description and coordinates are written where
-there are none. What was added is listed in the packet itself, in a namespace of our own, so that it can be
-taken out without a catalog. A packet is edited as text, at the byte offsets that the XML parser reports: what
-was there keeps its bytes, which no library that reads and rewrites XMP promises. XMP: ISO 16684-1
-and Adobe's "XMP Specification Part 2" (2016).
+XMP: ISO 16684-1 and Adobe's "XMP Specification Part 2" (2016).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Sequence
 from xml.parsers import expat
-from xml.sax.saxutils import escape, quoteattr
 
 from src.files import shown_name
-from src.landmarks.tags import Tags, clean
+from src.photos.containers import MAX_BLOCK
 from src.photos.errors import MetadataError
 
 ESTIMATE = "landmark-tagger prediction"  # as GPS processing method: these coordinates were not measured
-
 
 NAMESPACES = {
     "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
@@ -36,318 +30,160 @@ KEYS += ("photoshop:Country", "exif:GPSLatitude", "exif:GPSLongitude")
 ADDED = "landmarkTagger:Added"  # "dc:subject=India" for a value, "dc:subject" for a list that was not there
 CREATED = "landmarkTagger:CreatedSidecar"
 
-EMPTY = f"""<?xpacket begin="\N{BYTE ORDER MARK}" id="W5M0MpCehiHzreSzNTczkc9d"?>
-<x:xmpmeta xmlns:x="adobe:ns:meta/">
- <rdf:RDF xmlns:rdf="{NAMESPACES["rdf"]}">
- </rdf:RDF>
-</x:xmpmeta>
-<?xpacket end="w"?>
-""".encode()
+MAX_XMP = MAX_BLOCK  # bytes of a packet
+MAX_ELEMENTS = 20_000  # a packet of Photoshop with a thousand ancestors of a picture has 1,100
+MAX_DEPTH = 50  # elements in each other; those of cameras and programs have up to 15
 
-_START_TAG = re.compile(rb"""<[^\s/>]+(?:\s+[^\s=]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*/?>""")
-_ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*(?:"[^"]*"|'[^']*')""")
+_COORDINATE = re.compile(r"([-+]?[\d.]+)(?:,([\d.]+))?(?:,([\d.]+))?\s*([NSEW]?)")
+_RDF, _DESCRIPTION = (f"{NAMESPACES['rdf']} {name}" for name in ("RDF", "Description"))
 
 
-class Element:
-    """An XML element and where its bytes are: start ‹tag› inner … close ‹/tag› end; close = end in ‹tag/›."""
+def read_properties(packet: bytes, keys: Collection[str], name: str = "photo") -> dict[str, list[str]]:
+    """What a packet says of some properties, each such as "dc:subject", but for what was added here.
 
-    def __init__(self, name: str, attributes: dict[str, str], start: int, inner: int):
-        self.name, self.tag = _split(name)
-        self.attributes = {_split(key): value for key, value in attributes.items()}
-        self.start, self.inner = start, inner
-        self.close = self.end = inner
-        self.children: list[Element] = []
-        self.text = ""
+    Returns:
+        By key the entries of a list, one value, or nothing.
+
+    Raises:
+        MetadataError: the bytes are no XMP in UTF-8, or more of it than is read.
+    """
+    reader = _Reader({uri(key): key for key in (*keys, ADDED)})
+    parse(packet, name, reader.start, reader.end, reader.text, prefixes=False)
+    if not reader.found:
+        raise no_xmp(name)
+    added = set(reader.values[ADDED])
+    return {key: [value for value in reader.values[key] if f"{key}={value}" not in added] for key in keys}
 
 
-class Packet:
-    """The properties of an XMP packet.
+class _Reader:
+    """Collects the values of properties: attributes of a description, texts, or the entries of a list.
 
-    Raises MetadataError for bytes that are not XMP in UTF-8.
+    Levels below rdf:RDF are 1 for a description, 2 for a property, 3 for a list and 4 for an entry.
     """
 
-    def __init__(self, data: bytes, name: str):
-        self.data, self.name = data, shown_name(name)
-        found = [element for element in self._parse() if element.name == _uri("rdf:RDF")]
-        if not found:
-            raise MetadataError(f"{self.name} holds no XMP; move it away and try again.")
-        self.rdf = found[0]
-        self.descriptions = [e for e in self.rdf.children if e.name == _uri("rdf:Description")]
+    def __init__(self, keys: dict[str, str]):
+        self.keys, self.found = keys, False
+        self.values: dict[str, list[str]] = {key: [] for key in keys.values()}
+        self._level, self._inside, self._lists = 0, False, 0
+        self._description = False
+        self._key: str | None = None  # the property that is being read, if it is one of those wanted
+        self._value: list[str] | None = None  # pieces of the value that is being read
 
-    def find(self, key: str) -> Element | None:
-        """The element of a property such as "dc:subject"."""
-        elements = (e for description in self.descriptions for e in description.children)
-        return next((e for e in elements if e.name == _uri(key)), None)
+    def start(self, name: str, attributes: dict[str, str], _at: int) -> None:
+        if not self.found:
+            self.found = self._inside = name == _RDF
+        elif self._inside:
+            self._level += 1
+            self._enter(name, attributes)
 
-    def values(self, key: str) -> list[str]:
-        """What a property says: the entries of a list, one value, or nothing."""
-        name, values = _uri(key), []
-        for description in self.descriptions:
-            values += [value for (known, _), value in description.attributes.items() if known == name]
-            for element in description.children:
-                if element.name == name:
-                    entries = [e for container in element.children[:1] for e in container.children]
-                    values += [e.text for e in entries] if element.children else [element.text]
-        return [value.strip() for value in values]
+    def end(self, _name: str, _at: int) -> None:
+        if not self._inside:
+            return
+        if self._key and self._value is not None and self._level in (2, 4):
+            self.values[self._key].append("".join(self._value).strip())
+            self._value = None
+        if self._level == 2:
+            self._key = None
+        self._inside = self._level > 0
+        self._level -= 1
 
-    @property
-    def about(self) -> str:
-        """What the packet says it is about; the same in every description (XMP Part 1, 7.4)."""
-        names = (_uri("rdf:about"), "about")  # old programs leave out the namespace
-        found = (v for d in self.descriptions for (k, _), v in d.attributes.items() if k in names)
-        return next(found, "")
+    def text(self, value: str) -> None:
+        if self._key and self._value is not None and self._level in (2, 4):
+            self._value.append(value)
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is said at all."""
-        return not any(d.children or _properties(d) for d in self.descriptions)
-
-    def _parse(self) -> list[Element]:
-        """All elements, in the order of their start."""
-        elements: list[Element] = []
-        stack: list[Element] = []
-        parser = expat.ParserCreate(namespace_separator=" ")
-        parser.namespace_prefixes = parser.buffer_text = True
-
-        def start(name, attributes):
-            at = parser.CurrentByteIndex
-            element = Element(name, attributes, at, _START_TAG.match(self.data, at).end())
-            if stack:
-                stack[-1].children.append(element)
-            stack.append(element)
-            elements.append(element)
-
-        def end(_name):
-            element = stack.pop()
-            if not self.data.endswith(b"/>", element.start, element.inner):
-                element.close = parser.CurrentByteIndex
-                element.end = self.data.index(b">", element.close) + 1
-
-        def text(value):
-            stack[-1].text += value
-
-        def declaration(_version, encoding, _standalone):
-            if (encoding or "UTF-8").upper() not in ("UTF-8", "US-ASCII"):
-                raise ValueError("not UTF-8")
-
-        def doctype(*_names):  # its entities may hide or multiply text
-            raise ValueError("XMP has no document type")
-
-        parser.StartElementHandler, parser.EndElementHandler = start, end
-        parser.CharacterDataHandler = text
-        parser.XmlDeclHandler, parser.StartDoctypeDeclHandler = declaration, doctype
-        try:
-            self.data.decode()
-            parser.Parse(self.data, True)
-        except (expat.ExpatError, ValueError, AttributeError) as error:
-            raise MetadataError(
-                f"{self.name} is not XMP that can be read (XML in UTF-8); repair it or move it away."
-            ) from error
-        return elements
+    def _enter(self, name: str, attributes: dict[str, str]) -> None:
+        if self._level == 1:
+            self._description = name == _DESCRIPTION
+            for attribute, value in attributes.items() if self._description else ():
+                if key := self.keys.get(attribute):
+                    self.values[key].append(value.strip())
+        elif self._level == 2 and self._description:
+            self._key, self._value, self._lists = self.keys.get(name), [], 0
+        elif self._level == 3:
+            self._value = None  # white space before a list is no value
+            self._lists += 1
+        elif self._level == 4 and self._lists == 1:
+            self._value = []
 
 
-def add(old: bytes, tags: Tags, known: Mapping[str, list[str]], name: str, marks: Mapping[str, str]) -> bytes:
-    """The packet with tags and marks added; `known` is what the photo itself says of each property."""
-    packet = Packet(old, name)
-    cuts, lines, added = [], [], []
-    for key, (kind, wanted) in _lists(tags).items():
-        element, there = packet.find(key), packet.values(key)
-        if element is None and not there:
-            items = new_ones([*known.get(key, ()), *wanted], there)
-            lines += _list_lines(key, kind, items)
-            added += [key] if items else []
-        elif element is not None and element.children:
-            items = new_ones(wanted, there)
-            cuts += _appended(packet, element.children[0], items)
-        else:  # a list written as a single value: not ours to rebuild
-            continue
-        added += [f"{key}={item}" for item in items]
+def parse(
+    packet: bytes,
+    name: str,
+    start: Callable[[str, dict[str, str], int], None],
+    end: Callable[[str, int], None],
+    text: Callable[[str], None],
+    *,
+    prefixes: bool,
+) -> None:
+    """Call `start`, `end` and `text` for the elements of a packet, the former two with places in its bytes.
 
-    texts = _texts(tags, lambda key: any(packet.values(key)) or packet.find(key) or any(known.get(key, ())))
-    lines += [_text_line(key, text) for key, text in texts.items() if key != "dc:description"]
-    if "dc:description" in texts:
-        lines += _list_lines("dc:description", "Alt", [texts["dc:description"]])
-        added.append("dc:description")
-    added += [f"{key}={text}" for key, text in texts.items()]
+    Args:
+        packet: XMP in UTF-8.
+        name: of its file, for messages.
+        start: gets "namespace name", attributes and where the element's bytes start.
+        end: gets the name again and where its end tag starts.
+        text: gets pieces of text.
+        prefixes: let names be "namespace name prefix".
 
-    marks = {
-        "landmarkTagger:Landmark": clean(tags.landmark),
-        "landmarkTagger:Model": clean(tags.model),
-        "landmarkTagger:Probability": f"{tags.probability:.4f}",
-        "landmarkTagger:Notice": clean(tags.notice),
-        **marks,
-    }
-    lines += [_text_line(key, text) for key, text in marks.items()] + _list_lines(ADDED, "Bag", added)
-    new = _spliced(old, [*cuts, _inserted_block(packet, lines)])
-    if remove(new, name) != old:  # what could not be taken back is not written
-        raise MetadataError(f"{name} has a form that cannot be added to; move it away and try again.")
-    return new
+    Raises:
+        MetadataError: it is not XML in UTF-8, has a document type, or is larger than `MAX_XMP`,
+            `MAX_ELEMENTS` or `MAX_DEPTH`.
+    """
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.namespace_prefixes, parser.buffer_text = prefixes, True
+    count = depth = 0
 
+    def started(element: str, attributes: dict[str, str]) -> None:
+        nonlocal count, depth
+        count, depth = count + 1 + len(attributes), depth + 1
+        if count > MAX_ELEMENTS or depth > MAX_DEPTH:
+            raise _too_much(name)
+        start(element, attributes, parser.CurrentByteIndex)
 
-def remove(data: bytes, name: str) -> bytes:
-    """The packet less all that `add` added, also after another program wrote it in its own way."""
-    packet = Packet(data, name)
-    added = packet.values(ADDED)
-    lists = {_uri(entry) for entry in added if "=" not in entry}
-    split = [entry.partition("=") for entry in added if "=" in entry]
-    values = {(_uri(key), value) for key, _, value in split}
-    cuts = []
-    for description in packet.descriptions:
-        said = _properties(description)
-        attributes = {tag for (key, tag), value in said.items() if _ours(key) or (key, value) in values}
-        found = [_found(element, lists, values) for element in description.children]
-        nothing = not attributes and not any(found)
-        everything = len(attributes) == len(said) and found == [[element] for element in description.children]
-        if everything and not nothing:
-            cuts.append(_cut(packet, description))
-        else:
-            tags = _ATTRIBUTE.finditer(data, description.start, description.inner)
-            cuts += [(tag.start(), tag.end(), b"") for tag in tags if tag[1].decode() in attributes]
-            cuts += [_cut(packet, element) for elements in found for element in elements]
-    return _collapsed(packet, cuts)
+    def ended(element: str) -> None:
+        nonlocal depth
+        depth -= 1
+        end(element, parser.CurrentByteIndex)
 
+    def declared(_version: str, encoding: str | None, _standalone: int) -> None:
+        if (encoding or "UTF-8").upper() not in ("UTF-8", "US-ASCII"):
+            raise ValueError("not UTF-8")
 
-def _found(element: Element, lists: set[str], values: set[tuple[str, str]]) -> list[Element]:
-    """What is ours in a property: its element, some of its entries, or nothing."""
-    if _ours(element.name):
-        return [element]
-    if not element.children:
-        return [element] if (element.name, element.text.strip()) in values else []
-    entries = element.children[0].children
-    found = [entry for entry in entries if (element.name, entry.text.strip()) in values]
-    return [element] if element.name in lists and len(found) == len(entries) else found
+    def document_type(*_: object) -> None:  # its entities may hide or multiply text
+        raise ValueError("XMP has no document type")
+
+    parser.StartElementHandler, parser.EndElementHandler = started, ended
+    parser.CharacterDataHandler = text
+    parser.XmlDeclHandler, parser.StartDoctypeDeclHandler = declared, document_type
+    if len(packet) > MAX_XMP:
+        raise _too_much(name)
+    try:
+        packet.decode()
+        parser.Parse(packet, True)
+    except MetadataError:
+        raise
+    except (expat.ExpatError, ValueError, AttributeError) as error:
+        raise MetadataError(
+            f"{shown_name(name)} is not XMP that can be read (XML in UTF-8); repair it or move it away."
+        ) from error
 
 
-def _lists(tags: Tags) -> dict[str, tuple[str, list[str]]]:
-    """The properties that are lists: their kind and what to have in them."""
-    paths = [clean(path) for path in tags.paths]
-    return {
-        "dc:subject": ("Bag", [clean(word) for word in tags.keywords]),
-        "digiKam:TagsList": ("Seq", paths),
-        "lr:hierarchicalSubject": ("Bag", [path.replace("/", "|") for path in paths]),
-    }
+def no_xmp(name: str) -> MetadataError:
+    """What is wrong with XML that is no XMP."""
+    return MetadataError(f"{shown_name(name)} holds no XMP; move it away and try again.")
 
 
-def _texts(tags: Tags, taken) -> dict[str, str]:
-    """The properties of one value, without those that would stand beside what is `taken`."""
-    texts = {}
-    if not taken("photoshop:City") and not taken("photoshop:Country"):
-        texts |= {"photoshop:City": clean(tags.city), "photoshop:Country": clean(tags.country)}
-    if not taken("dc:description"):
-        texts["dc:description"] = clean(". ".join(filter(None, (tags.caption, tags.notice))))
-    located = tags.latitude is not None and tags.longitude is not None
-    if located and not taken("exif:GPSLatitude") and not taken("exif:GPSLongitude"):
-        texts["exif:GPSLatitude"] = coordinate(tags.latitude, "NS")
-        texts["exif:GPSLongitude"] = coordinate(tags.longitude, "EW")
-        texts["exif:GPSMapDatum"] = "WGS-84"
-        texts["exif:GPSProcessingMethod"] = ESTIMATE
-        if tags.radius_m is not None:
-            texts["exif:GPSHPositioningError"] = f"{max(1, round(tags.radius_m))}/1"
-    return {key: text for key, text in texts.items() if text}
+def _too_much(name: str) -> MetadataError:
+    return MetadataError(
+        f"{shown_name(name)} holds more XMP than is read here ({MAX_XMP / 2**20:.0f} MB, {MAX_ELEMENTS:,} "
+        f"elements and attributes, {MAX_DEPTH} in each other); make it smaller or move it away."
+    )
 
 
-def new_ones(wanted: Iterable[str], there: Iterable[str]) -> list[str]:
-    """What is wanted and not there yet; large and small letters are alike."""
-    seen = {item.casefold() for item in there} | {""}
-    return [item for item in wanted if not (item.casefold() in seen or seen.add(item.casefold()))]
-
-
-def _list_lines(key: str, kind: str, items: list[str]) -> list[str]:
-    if not items:
-        return []
-    language = ' xml:lang="x-default"' if kind == "Alt" else ""
-    entries = [f"  <rdf:li{language}>{escape(item)}</rdf:li>" for item in items]
-    return [f"<{key}>", f" <rdf:{kind}>", *entries, f" </rdf:{kind}>", f"</{key}>"]
-
-
-def _text_line(key: str, text: str) -> str:
-    return f"<{key}>{escape(text)}</{key}>"
-
-
-def _inserted_block(packet: Packet, lines: list[str]) -> tuple[int, int, bytes]:
-    """A description of our own behind the last one."""
-    names = "".join(f'\n    xmlns:{prefix}="{uri}"' for prefix, uri in NAMESPACES.items())
-    head = f"  <rdf:Description rdf:about={quoteattr(packet.about)}{names}>"
-    text = "\n".join(["", head, *(f"   {line}" for line in lines), "  </rdf:Description>"])
-    return _inside(packet, packet.rdf, text)
-
-
-def _appended(packet: Packet, container: Element, items: list[str]) -> list[tuple[int, int, bytes]]:
-    """Entries behind the last one of a list, indented like it."""
-    prefix = container.tag.rpartition(":")[0]
-    tag = f"{prefix}:li" if prefix else "li"
-    last = container.children[-1:]
-    indent = packet.data[_indent(packet.data, last[0].start) : last[0].start].decode() if last else ""
-    text = "".join(f"{indent}<{tag}>{escape(item)}</{tag}>" for item in items)
-    return [_inside(packet, container, text)] if items else []
-
-
-def _inside(packet: Packet, element: Element, text: str) -> tuple[int, int, bytes]:
-    """Text behind an element's last child, or at its very start; ‹tag/› becomes ‹tag›text‹/tag›."""
-    if packet.data.endswith(b"/>", element.start, element.inner):
-        return element.inner - 2, element.inner, f">{text}</{element.tag}>".encode()
-    at = element.children[-1].end if element.children else element.inner
-    return at, at, text.encode()
-
-
-def _cut(packet: Packet, element: Element) -> tuple[int, int, bytes]:
-    """The element with the white space before it."""
-    return _indent(packet.data, element.start), element.end, b""
-
-
-def _collapsed(packet: Packet, cuts: list[tuple[int, int, bytes]]) -> bytes:
-    """The packet less the cuts; where they leave ‹tag›‹/tag›, it had been ‹tag/›."""
-    elements = {(e.inner, e.close): e for d in [packet.rdf, *packet.descriptions] for e in _lists_in(d)}
-    runs: list[tuple[int, int, bytes]] = []
-    for start, end, _ in sorted(cuts):
-        if runs and runs[-1][1] == start:
-            start = runs.pop()[0]
-        runs.append((start, end, b""))
-    for number, (start, end, _) in enumerate(runs):
-        if element := elements.get((start, end)):
-            runs[number] = (start - 1, element.end, b"/>")
-    return _spliced(packet.data, runs)
-
-
-def _lists_in(element: Element) -> Iterator[Element]:
-    """The element itself and the lists of its properties."""
-    yield element
-    for child in element.children:
-        yield from child.children[:1]
-
-
-def _spliced(data: bytes, cuts: Iterable[tuple[int, int, bytes]]) -> bytes:
-    """The bytes with each [start, end) replaced."""
-    for start, end, new in sorted(cuts, reverse=True):
-        data = data[:start] + new + data[end:]
-    return data
-
-
-def _indent(data: bytes, at: int) -> int:
-    """Where the white space before `at` begins."""
-    return len(data[:at].rstrip(b" \t\r\n"))
-
-
-def _uri(key: str) -> str:
+def uri(key: str) -> str:
     """A name such as "dc:subject" as the parser has it: namespace, space, name."""
     prefix, _, name = key.partition(":")
     return f"{NAMESPACES.get(prefix, prefix)} {name}"
-
-
-def _split(name: str) -> tuple[str, str]:
-    """What `_uri` gives, and the name as it stands in the file, of the parser's "namespace name prefix"."""
-    parts = name.split(" ")
-    return " ".join(parts[:2]), ":".join(reversed(parts[1:])) or name
-
-
-def _ours(name: str) -> bool:
-    return name.startswith(NAMESPACES["landmarkTagger"])
-
-
-def _properties(description: Element) -> dict[tuple[str, str], str]:
-    """The attributes that are properties: those with a namespace other than RDF's and XML's own."""
-    foreign = (NAMESPACES["rdf"], "http://www.w3.org/XML/1998/namespace")
-    return {k: v for k, v in description.attributes.items() if " " in k[0] and not k[0].startswith(foreign)}
 
 
 def coordinate(degrees: float, letters: str) -> str:
@@ -356,13 +192,11 @@ def coordinate(degrees: float, letters: str) -> str:
     return f"{whole},{minutes / 10_000:.4f}{letters[degrees < 0]}"
 
 
-def degrees(packet: Packet, key: str) -> float | None:
-    """Degrees from "27,10.506N", "27,10,30N" or, as some programs write, "27.1751"."""
-    match = re.fullmatch(
-        r"([-+]?[\d.]+)(?:,([\d.]+))?(?:,([\d.]+))?\s*([NSEW]?)", "".join(packet.values(key)[:1])
-    )
+def degrees(values: Sequence[str]) -> float | None:
+    """Degrees from the first of "27,10.506N", "27,10,30N" or, as some programs write, "27.1751"."""
+    match = _COORDINATE.fullmatch(values[0]) if values else None
     try:
-        degrees, minutes, seconds = (float(part or 0) for part in match.groups()[:3])
-    except (AttributeError, ValueError):
+        degrees, minutes, seconds = (float(part or 0) for part in match.groups()[:3]) if match else ()
+    except ValueError:  # no match, or "1.2.3"
         return None
-    return (degrees + minutes / 60 + seconds / 3600) * (-1 if match[4] in ("S", "W") else 1)
+    return (degrees + minutes / 60 + seconds / 3600) * (-1 if match and match[4] in ("S", "W") else 1)

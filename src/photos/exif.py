@@ -1,0 +1,114 @@
+"""The few EXIF tags that are read, straight from their block and within limits; CIPA DC-008-2019.
+
+Pillow reads all tags of a block, of any size, and reports what is broken as warnings on the terminal.
+"""
+
+from __future__ import annotations
+
+import struct
+
+ORIENTATION, DESCRIPTION, TAKEN = 0x0112, 0x010E, 0x9003
+LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, METHOD = 1, 2, 3, 4, 27  # in the GPS block
+
+_PHOTO, _GPS = 0x8769, 0x8825  # tags that say where blocks of further ones are
+_WANTED = {
+    "": (ORIENTATION, DESCRIPTION, _PHOTO, _GPS),
+    "photo": (TAKEN,),
+    "gps": (LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, METHOD),
+}
+_FORMATS = {
+    1: "B",
+    2: "s",
+    3: "H",
+    4: "L",
+    5: "LL",
+    6: "b",
+    7: "s",
+    8: "h",
+    9: "l",
+    10: "ll",
+    11: "f",
+    12: "d",
+}
+_MAX_TEXT, _MAX_NUMBERS = 2**16, 8
+
+Value = bytes | tuple[float, ...]  # texts as they stand in the file; numbers, of which 1/0 and 0/0 are NaN
+Tags = dict[int, Value]
+
+
+class Exif:
+    """What a photo's EXIF block says; a broken one says nothing, or what could be read.
+
+    Attributes:
+        main, photo, gps: tags and values of the three blocks.
+    """
+
+    def __init__(self, block: bytes):
+        while block.startswith(b"Exif\0\0"):
+            block = block[6:]
+        self.main: Tags = {}
+        self.photo: Tags = {}
+        self.gps: Tags = {}
+        order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
+        if order and len(block) >= 8:
+            self.main = _tags(block, order, struct.unpack_from(order + "L", block, 4)[0], _WANTED[""])
+            self.photo, self.gps = (
+                _tags(block, order, int(number(self.main.get(tag)) or 0), _WANTED[name])
+                for tag, name in ((_PHOTO, "photo"), (_GPS, "gps"))
+            )
+
+    @property
+    def orientation(self) -> int:
+        """How to turn the stored picture upright, from 1 (it is) to 8; 0 where that is not said."""
+        value = number(self.main.get(ORIENTATION)) or 0
+        return int(value) if value in range(1, 9) else 0
+
+
+def number(value: Value | None) -> float | None:
+    """The first number of a value, if it has any."""
+    return value[0] if isinstance(value, tuple) and value else None
+
+
+def text(value: Value | None) -> str:
+    """A text up to its end, in UTF-8 or, as old programs wrote it, Latin-1; empty for numbers."""
+    if not isinstance(value, bytes):
+        return ""
+    value = value.partition(b"\0")[0]
+    try:
+        return value.decode().strip()
+    except UnicodeDecodeError:
+        return value.decode("latin-1").strip()
+
+
+def _tags(block: bytes, order: str, at: int, wanted: tuple[int, ...]) -> Tags:
+    """The wanted tags of the directory at a place in the block; at most 65,535 entries of 12 bytes."""
+    tags: Tags = {}
+    if not 8 <= at <= len(block) - 2:
+        return tags
+    count = min(struct.unpack_from(order + "H", block, at)[0], (len(block) - at - 2) // 12)
+    for entry in range(at + 2, at + 2 + 12 * count, 12):
+        tag, kind, length = struct.unpack_from(order + "HHL", block, entry)
+        if tag in wanted and tag not in tags and kind in _FORMATS:
+            value = _value(block, order, kind, length, entry + 8)
+            if value is not None:
+                tags[tag] = value
+    return tags
+
+
+def _value(block: bytes, order: str, kind: int, length: int, at: int) -> Value | None:
+    """What an entry holds: up to four bytes in itself, more at the place that it gives."""
+    form = _FORMATS[kind]
+    size = struct.calcsize(order + form) * length
+    if size > 4:
+        at = struct.unpack_from(order + "L", block, at)[0]
+    if at + size > len(block):
+        return None
+    if form == "s":
+        return block[at : at + min(length, _MAX_TEXT)]
+    numbers = struct.unpack_from(order + form * min(length, _MAX_NUMBERS), block, at)
+    if len(form) == 1:
+        return tuple(map(float, numbers))
+    return tuple(
+        above / below if below else float("nan")
+        for above, below in zip(numbers[::2], numbers[1::2], strict=True)
+    )

@@ -1,0 +1,110 @@
+"""Photos without any metadata, bit by bit the same picture."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+from PIL import Image
+
+from src.files import shown_name
+from src.photos.containers import PNG_PICTURE, is_metadata, jpeg_segments, png_chunks, webp_chunks
+from src.photos.decode import open_photo
+from src.photos.errors import MetadataError
+
+_ORIENTATION = 0x0112  # the EXIF tag
+_JFIF = b"JFIF\0"
+_JFIF_SIZE = 18  # of the segment without a thumbnail: marker, length, "JFIF", version, density, 0 × 0 pixels
+_WEBP_PICTURE = set(b"VP8X,VP8 ,VP8L,ALPH,ANIM,ANMF,ICCP".split(b","))
+_WEBP_EXIF, _WEBP_XMP = 0x08, 0x04  # flags in VP8X
+
+
+def strip_metadata(photo: bytes, name: str = "photo") -> bytes:
+    """A copy of a JPEG, PNG or WebP file without any metadata; the picture keeps every bit.
+
+    Only what is needed to show it stays: pixels, colour profile and the EXIF orientation. All else goes, even
+    if unknown: thumbnails, too, and the pictures behind the first in a JPEG with coordinates of their own.
+
+    Raises:
+        PhotoError: the file is no photo.
+        MetadataError: it is of another format, or damaged.
+    """
+    opened = open_photo(photo, name)
+    exif = Image.Exif()
+    exif[_ORIENTATION] = opened.orientation
+    turned = opened.orientation != 1
+    return _assembled(_bare_parts(photo, opened.name), exif.tobytes() if turned else b"")
+
+
+def picture_parts(photo: bytes, name: str) -> list[bytes]:
+    """What makes the picture; VP8X only says what else is in a WebP file, and simple files have none."""
+    return [part for part in _bare_parts(photo, name) if not part.startswith(b"VP8X")]
+
+
+def _bare_parts(photo: bytes, name: str) -> list[bytes]:
+    """The file's first bytes and what makes the picture, in order: JPEG segments, PNG or WebP chunks."""
+    name = shown_name(name)
+    try:
+        if photo[:2] == b"\xff\xd8":
+            return [photo[:2], *_jpeg_parts(photo)]
+        if photo[:4] == b"\x89PNG":
+            return [photo[:8], *_png_parts(photo)]
+        if photo[8:12] == b"WEBP":
+            return [photo[:4], *_webp_parts(photo)]
+    except ValueError as error:
+        raise MetadataError(f"{name} is damaged or incomplete; save or send it again.") from error
+    raise MetadataError(f"{name} cannot be copied bit by bit; save it as JPEG, PNG or WebP first.")
+
+
+def _jpeg_parts(photo: bytes) -> Iterator[bytes]:
+    marker, end = 0, 0
+    for marker, start, end in jpeg_segments(photo):
+        if not is_metadata(photo, marker, start):
+            part = photo[start:end]
+            yield _without_thumbnail(part) if marker == 0xE0 else part
+    if marker != 0xD9:
+        raise ValueError("no end")
+
+
+def _without_thumbnail(segment: bytes) -> bytes:
+    """A JFIF segment less the picture in RGB that it may hold (JFIF 1.02, "Thumbnail")."""
+    if len(segment) < _JFIF_SIZE:
+        return segment
+    head = segment[: _JFIF_SIZE - 2]
+    return head[:2] + (_JFIF_SIZE - 2).to_bytes(2) + head[4:] + b"\0\0"
+
+
+def _png_parts(photo: bytes) -> Iterator[bytes]:
+    """The critical chunks and those that say how to show them."""
+    kind, end = b"", 0
+    for kind, start, end in png_chunks(photo):
+        if kind[:1].isupper() or kind in PNG_PICTURE:
+            yield photo[start:end]
+    if kind != b"IEND" or end > len(photo):
+        raise ValueError("no end")
+
+
+def _webp_parts(photo: bytes) -> Iterator[bytes]:
+    for kind, start, end in webp_chunks(photo):
+        if end > len(photo):
+            raise ValueError("no end")
+        if kind in _WEBP_PICTURE:
+            yield photo[start:end]
+
+
+def _assembled(parts: list[bytes], exif: bytes) -> bytes:
+    """A photo file of these parts and, unless empty, an EXIF block with its head "Exif"."""
+    head, first, *rest = parts
+    if head == b"\xff\xd8":
+        segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2) + exif
+        return b"".join([head, segment if exif else b"", first, *rest])
+    exif = exif.removeprefix(b"Exif\0\0")
+    if head != b"RIFF":
+        chunk = len(exif).to_bytes(4) + b"eXIf" + exif + zlib.crc32(b"eXIf" + exif).to_bytes(4)
+        return b"".join([head, first, chunk if exif else b"", *rest])
+    if first.startswith(b"VP8X"):
+        flags = first[8] & ~(_WEBP_EXIF | _WEBP_XMP) | (_WEBP_EXIF if exif else 0)
+        first = first[:8] + bytes([flags]) + first[9:]
+    chunk = b"EXIF" + len(exif).to_bytes(4, "little") + exif + b"\0" * (len(exif) % 2)
+    body = b"".join([b"WEBP", first, *rest, chunk if exif else b""])
+    return head + len(body).to_bytes(4, "little") + body
