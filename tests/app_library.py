@@ -1,6 +1,5 @@
-"""What the tests of the app's widgets share: a network that always says the same, and what the page shows."""
+"""What the tests of the app's widgets share: a model that always says the same, and what the page shows."""
 
-import datetime
 import re
 
 import ipywidgets
@@ -24,7 +23,8 @@ class FakePredictor:
     def __init__(self, known=0.9, best=0.93):
         self.landmarks = [TAJ, *OTHERS]
         self.known, self.best = known, best
-        self.known_threshold, self.info = 0.5, {"architecture": {"model": "fake"}}
+        self.known_threshold, self.short_side = 0.5, 640
+        self.info = {"architecture": {"model": "fake"}}
         self.seen = []
 
     def heat(self, picture):
@@ -37,19 +37,26 @@ class FakePredictor:
         return [Answer(tuple(guesses), self.known, self.known >= self.known_threshold) for _ in pictures]
 
 
-def chosen(*files):
-    """FileUpload's value as the browser sends it: (name, bytes) or (name, bytes, type)."""
-    now = datetime.datetime.now(datetime.UTC)
-    return tuple(
-        {
-            "name": name,
-            "type": kind[0] if kind else "image/jpeg",
-            "size": len(data),
-            "content": memoryview(data),
-            "last_modified": now,
-        }
-        for name, data, *kind in files
+def send(app, *files, photo=1, of=None):
+    """Send (name, bytes) files as the page's script does, as photos `photo` and on of `of`."""
+    of = of or photo + len(files) - 1
+    for number, (name, data) in enumerate(files, photo):
+        send_part(app, data, name=name, photo=number, of=of)
+
+
+def send_part(app, data, **about):
+    """One message of the page's script; by default it is a whole photo."""
+    whole = {"name": "big.jpg", "size": len(data), "photo": 1, "of": 1, "part": 1, "parts": 1}
+    app.area._handle_custom_msg(whole | about, [memoryview(data)])
+
+
+def sent(app, monkeypatch):
+    """A list that what the page's script is sent is added to: contents and buffers of messages."""
+    messages = []
+    monkeypatch.setattr(
+        app.area, "send", lambda content, buffers=(): messages.append((content, [*map(bytes, buffers)]))
     )
+    return messages
 
 
 def inside(widget):

@@ -1,42 +1,41 @@
 """What the app gives to download: tagged copies, sidecars, copies without metadata, all of them as a zip."""
 
-import base64
 import csv
-import html
 import io
-import re
 import zipfile
 
 import numpy as np
 import pytest
-from app_library import button, cards, chosen
+from app_library import button, cards, send
 from conftest import encode, quarters
 from PIL import Image
 
+from src.app import downloads as downloads_module
 from src.app import page as app_module
-from src.photos.read_metadata import read_gps
+from src.photos.decode import open_photo
+from src.photos.read_metadata import read_taken
 
 
 @pytest.fixture
 def downloads(app, monkeypatch):
-    """What the browser would save: names and contents, put together from the parcels."""
+    """What the browser would save: names and contents, put together from the messages."""
     saved, parts = {}, []
 
-    def receive(change):
-        for name, last, content in re.findall(
-            r'data-name="([^"]*)".*data-last="(\d)">([^<]*)<', change["new"]
-        ):
-            parts.append(base64.b64decode(content))
-            if last == "1":
-                saved[html.unescape(name)] = b"".join(parts)
-                parts.clear()
+    def receive(content, buffers=()):
+        if content["kind"] != "file":
+            return
+        parts.extend(map(bytes, buffers))
+        assert len(parts[-1]) <= downloads_module.PART
+        if content["last"]:
+            saved[content["name"]] = b"".join(parts)
+            parts.clear()
 
-    app.parcel.observe(receive, "value")
+    monkeypatch.setattr(app.area, "send", receive)
     return saved
 
 
 def test_tags_are_chips_to_switch_off(app, jpeg, downloads):
-    app.upload.value = chosen(("IMG_1.jpg", jpeg))
+    send(app, ("IMG_1.jpg", jpeg))
     assert "#TajMahal #Agra #India #Mausoleum" in cards(app)[0]
     button(app, "Agra").value = False
     assert "#TajMahal #India #Mausoleum" in cards(app)[0]
@@ -53,12 +52,11 @@ def test_a_tagged_copy_and_one_without_metadata(app, downloads):
     exif = Image.Exif()
     exif[0x010F] = "Secret camera"
     photo = encode(quarters(320, 240), exif=exif)
-    app.upload.value = chosen(("IMG_1.jpg", photo))
+    send(app, ("IMG_1.jpg", photo))
     button(app, "Tagged copy").click()
     button(app, "Copy without any metadata").click()
-    assert app.parcel.value == ""
     tagged, bare = downloads["IMG_1-tagged.jpg"], downloads["IMG_1-bare.jpg"]
-    assert read_gps(photo) is None
+    assert read_taken(open_photo(photo)).latitude is None
     gps = Image.open(io.BytesIO(tagged)).getexif().get_ifd(0x8825)
     assert (gps[1], [float(part) for part in gps[2]]) == ("N", pytest.approx([27, 10, 30.36]))
     assert b"Secret camera" in tagged
@@ -68,9 +66,9 @@ def test_a_tagged_copy_and_one_without_metadata(app, downloads):
 
 
 def test_all_as_a_zip(app, jpeg, downloads, monkeypatch):
-    monkeypatch.setattr(app_module, "PARCEL", 1000)  # so that it comes in many parts
+    monkeypatch.setattr(downloads_module, "PART", 1000)  # so that it comes in many parts
     gif = encode(quarters(), "GIF")
-    app.upload.value = chosen(("a.jpg", jpeg), ("A.jpg", jpeg), ("b.gif", gif), ("c.pdf", b"%PDF"))
+    send(app, ("a.jpg", jpeg), ("A.jpg", jpeg), ("b.gif", gif), ("c.pdf", b"%PDF"))
     button(app, "Download all (zip)").click()
     with zipfile.ZipFile(io.BytesIO(downloads["landmark-tagger.zip"])) as archive:
         assert archive.testzip() is None
@@ -85,7 +83,7 @@ def test_all_as_a_zip(app, jpeg, downloads, monkeypatch):
 def test_photos_beyond_the_limit_are_forgotten(app, jpeg, downloads, monkeypatch):
     monkeypatch.setattr(app_module, "KEPT_BYTES", 2 * len(jpeg))
     for name in ("a.jpg", "b.jpg", "c.jpg"):
-        app.upload.value = chosen((name, jpeg))
+        send(app, (name, jpeg))
     assert [card.size > 0 for card in app.cards] == [True, True, False]
     assert "To download this photo, upload it again." in cards(app)[2]
     button(app, "Download all (zip)").click()

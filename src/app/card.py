@@ -1,10 +1,9 @@
-"""One photo on the page: the picture, what is said of it, where that is, its tags and its downloads."""
+"""One photo on the page: the picture, its answer, the place, its tags and its downloads."""
 
 from __future__ import annotations
 
 import base64
 import io
-import mimetypes
 from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import PurePath
@@ -14,17 +13,17 @@ import numpy as np
 from PIL import Image
 
 from src.inference.answers import Answering
-from src.landmarks.evidence import Revised, Taken, distance_km
+from src.inference.report import PhotoReport
+from src.landmarks.evidence import Revised, distance_km
 from src.landmarks.table import Landmark
 from src.landmarks.tags import Tags, model_name, tags_for
 from src.landmarks.worldmap import small_map
 from src.library.records import Record, record_of
-from src.photos.errors import UNUSABLE, MetadataError, PhotoError
-from src.photos.read_metadata import open_photo, read_gps, read_time, strip_metadata
+from src.photos.errors import UNUSABLE, MetadataError
+from src.photos.strip import strip_metadata
 from src.photos.write_tags import embed, sidecar
 
-THUMBNAIL = 640  # pixels, long side of the picture that goes back to the browser
-TAKING_TAGS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}  # formats that metadata is written into
+TAKING_TAGS = ("JPEG", "PNG", "WEBP")  # formats that metadata is written into
 _HEAT = "#ff5a1f"
 
 Deliver = Callable[[str, Callable[[], bytes]], None]
@@ -38,40 +37,57 @@ def classed(widget: widgets.DOMWidget, *names: str) -> widgets.DOMWidget:
 
 
 def close_tree(widget: widgets.Widget) -> None:
-    """Close a widget and all that it holds, here and in the browser."""
+    """Close a widget and all that it holds, here and in the browser; take it off the page first."""
     for child in getattr(widget, "children", ()):
         close_tree(child)
+    for part in ("layout", "style"):  # widgets too, which nothing else closes
+        if isinstance(getattr(widget, part, None), widgets.Widget):
+            getattr(widget, part).close()
     widget.close()
+
+
+def alert(sentence: str) -> str:
+    """A sentence on what went wrong, which a screen reader says at once."""
+    return f'<p class="lt-alert" role="alert">{escape(sentence)}</p>'
+
+
+def apology(error: Exception) -> str:
+    """One sentence on an error, as HTML; what is inside of one that nobody foresaw is not for visitors."""
+    if isinstance(error, UNUSABLE):
+        return alert(str(error))
+    return alert(f"Something went wrong ({type(error).__name__}); please try again.")
 
 
 class PhotoCard(widgets.HBox):
     """What the page shows of one photo. Only a recognised landmark makes a headline and tags.
 
     Attributes:
-        name: of the file, fit to be shown.
-        answer: what is said of the photo now, and `before` other photos were heard.
-        moment: when and where it was taken, as far as the file says.
+        report: what the photo shows by itself.
         size: bytes of the file that are kept for downloads; 0 once they are forgotten.
     """
 
-    def __init__(self, name: str, data: bytes, picture: Image.Image, predictor: Answering, deliver: Deliver):
-        [self.answer] = predictor.predict([picture])
-        self.name, self.before, self.moment = name, self.answer, _moment(data)
+    def __init__(self, report: PhotoReport, data: bytes, predictor: Answering, deliver: Deliver) -> None:
+        if report.answer is None:
+            raise ValueError("the model was not asked about this photo")
+        self.report = report
         self._data, self._predictor, self._deliver = data, predictor, deliver
-        self._thumbnail = _thumbnail(picture)
         self._tags: Tags | None = None
-        self._chips: tuple[widgets.ToggleButton, ...] = ()
-        self._figure, self._hashtags, self._message = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        look = widgets.ToggleButton(value=False, description="Show where it looked")
-        look.observe(self._draw, "value")
-        self._look = look
-        self._draw()
-        self._place = classed(widgets.HTML(), "lt-place")
-        self._text = widgets.VBox()
-        left = classed(widgets.VBox([self._figure, classed(look, "lt-quiet"), self._place]), "lt-left")
-        super().__init__([left, classed(self._text, "lt-text")])
+        self._off: set[str] = set()  # keywords that were switched off, also while no chip shows them
+        self._figure, self._place = widgets.HTML(), classed(widgets.HTML(), "lt-place")
+        self._heat = classed(widgets.ToggleButton(value=False), "lt-quiet")
+        self._heat.observe(self._switch_heat, "value")
+        self._answer = classed(widgets.HTML(), "lt-answer")
+        self._chips = classed(widgets.HBox(), "lt-chips")
+        self._hashtags, self._message = widgets.HTML(), widgets.HTML()
+        self._downloads = classed(widgets.HBox(), "lt-downloads")
+        heading = widgets.HTML("<h3>Tags: switch off what does not fit</h3>")
+        self._tagging = widgets.VBox([heading, self._chips, self._hashtags])
+        left = classed(widgets.VBox([self._figure, self._heat, self._place]), "lt-left")
+        text = [self._answer, self._tagging, self._downloads, self._message]
+        super().__init__([left, classed(widgets.VBox(text), "lt-text")])
         classed(self, "lt-card")
-        self.show(Revised(self.answer, self.answer, 0))
+        self._draw()
+        self.show(Revised(report.answer, report.answer))
 
     @property
     def size(self) -> int:
@@ -80,109 +96,108 @@ class PhotoCard(widgets.HBox):
     @property
     def tags(self) -> Tags | None:
         """The tags that are switched on; None without a landmark, or with its name switched off."""
-        off = [chip.description for chip in self._chips if not chip.value]
-        if self._tags is None or self._tags.landmark in off:
+        if self._tags is None or self._tags.landmark in self._off:
             return None
-        return self._tags.without(*off)
+        return self._tags.without(*self._off)
 
     @property
     def record(self) -> Record:
         """The photo's row in a table."""
-        return record_of(self.name, self.answer, self.before, self.tags)
+        return record_of(self.report.name, self._revised, self.tags)
 
     def show(self, revised: Revised) -> None:
-        """Show an answer, and what it was before other photos were heard."""
-        self.answer, self.before = revised.answer, revised.before
-        self._tags = tags_for(self.answer, model_name(self._predictor.info))
+        """Show a final answer; tags that were switched off stay off."""
+        self._revised = revised
+        self._tags = tags_for(revised.answer, model_name(self._predictor.info))
         self.remove_class("lt-known").remove_class("lt-unknown")
-        classed(self, "lt-known" if self.answer.recognised else "lt-unknown")
-        for widget in self._text.children:
-            close_tree(widget)
-        self._chips = tuple(self._chip(word) for word in self._tags.keywords) if self._tags else ()
-        self._hashtags, self._message = widgets.HTML(), widgets.HTML()
+        classed(self, "lt-known" if revised.answer.recognised else "lt-unknown")
+        self._answer.value = _answer(revised)
         self._place.value = self._where()
-        parts = [classed(widgets.HTML(_answer(revised)), "lt-answer")]
-        if self._chips:
-            chips = classed(widgets.HBox(self._chips), "lt-chips")
-            parts += [widgets.HTML("<h3>Tags: switch off what does not fit</h3>"), chips, self._hashtags]
-        buttons = [self._button(*download) for download in self._downloads()]
-        parts += [classed(widgets.HBox(buttons), "lt-downloads"), self._message]
-        self._text.children = parts
+        _replace(self._chips, [self._chip(word) for word in self._tags.keywords] if self._tags else [])
+        self._tagging.layout.display = None if self._tags else "none"
         self._show_hashtags()
+        self._offer_downloads()
 
     def forget(self) -> None:
         """Keep no more of the photo than its thumbnail."""
         self._data = b""
-        self._text.children[-2].children = ()
+        self._offer_downloads()
         self._message.value = '<p class="lt-hint">To download this photo, upload it again.</p>'
 
     def files(self) -> Iterator[tuple[str, bytes]]:
         """The photo as it goes into an archive: a tagged copy, or the file itself and its sidecar if any."""
         if not self._data:
             return
+        name = self.report.name
         try:
-            if self.tags and self._takes_tags():
-                yield self.name, embed(self._data, self.tags, self.name)
+            if self.tags and self.report.format in TAKING_TAGS:
+                yield name, embed(self._data, self.tags, name)
                 return
         except UNUSABLE:
             pass  # the sidecar takes them
-        yield self.name, self._data
+        yield name, self._data
         if self.tags:
-            yield f"{self.name}.xmp", sidecar(self._data, self.tags, name=self.name)
+            yield f"{name}.xmp", sidecar(self._data, self.tags, name=name)
 
-    def _downloads(self) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
-        stem, suffix = PurePath(self.name).stem, PurePath(self.name).suffix
-        if self._tags and self._takes_tags():
+    def _offer_downloads(self) -> None:
+        _replace(self._downloads, [self._button(*download) for download in self._possible_downloads()])
+
+    def _possible_downloads(self) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
+        if not self._data:
+            return
+        name, takes_tags = self.report.name, self.report.format in TAKING_TAGS
+        stem, suffix = PurePath(name).stem, PurePath(name).suffix
+        if self._tags and takes_tags:
             copy = f"{stem}-tagged{suffix}"
-            yield "Tagged copy", copy, lambda: embed(self._data, self._wanted_tags(), self.name)
+            yield "Tagged copy", copy, lambda: embed(self._data, self._wanted_tags(), name)
         if self._tags:
-            beside = f"{self.name}.xmp"
-            yield "Sidecar (XMP)", beside, lambda: sidecar(self._data, self._wanted_tags(), name=self.name)
-        if self._takes_tags():
+            beside = f"{name}.xmp"
+            yield "Sidecar (XMP)", beside, lambda: sidecar(self._data, self._wanted_tags(), name=name)
+        if takes_tags:
             bare = f"{stem}-bare{suffix}"
-            yield "Copy without any metadata", bare, lambda: strip_metadata(self._data, self.name)
+            yield "Copy without any metadata", bare, lambda: strip_metadata(self._data, name)
 
     def _wanted_tags(self) -> Tags:
         if self.tags is None:
-            raise MetadataError(f"{self._tags.landmark} is switched off, so there is nothing to write.")
+            landmark = self._tags.landmark if self._tags else "The landmark"
+            raise MetadataError(f"{landmark} is switched off, so there is nothing to write.")
         return self.tags
 
-    def _takes_tags(self) -> bool:
-        try:
-            return open_photo(self._data, self.name).format in TAKING_TAGS
-        except UNUSABLE:
-            return False
-
     def _button(self, label: str, name: str, make: Callable[[], bytes]) -> widgets.Button:
-        def deliver(_button) -> None:
+        def deliver(_button: widgets.Button) -> None:
             try:
                 self._deliver(name, make)
                 self._message.value = ""
-            except UNUSABLE as error:
-                self._message.value = f'<p class="lt-alert" role="alert">{escape(str(error))}</p>'
+            except Exception as error:
+                self._message.value = apology(error)
 
         button = classed(widgets.Button(description=label), "lt-quiet")
         button.on_click(deliver)
         return button
 
     def _chip(self, word: str) -> widgets.ToggleButton:
-        chip = classed(widgets.ToggleButton(value=True, description=word), "lt-chip")
-        chip.observe(self._show_hashtags, "value")
+        def switch(change: dict) -> None:
+            (self._off.discard if change["new"] else self._off.add)(word)
+            self._show_hashtags()
+
+        chip = classed(widgets.ToggleButton(value=word not in self._off, description=word), "lt-chip")
+        chip.observe(switch, "value")
         return chip
 
-    def _show_hashtags(self, _change=None) -> None:
-        if self._tags:
-            text = escape(" ".join(self.tags.hashtags if self.tags else ()))
-            copy = '<button type="button" data-copy>Copy</button>' if text else ""
-            self._hashtags.value = f'<p class="lt-hashtags"><span>{text}</span>{copy}</p>'
+    def _show_hashtags(self) -> None:
+        text = escape(" ".join(self.tags.hashtags if self.tags else ()))
+        copy = '<button type="button" data-copy>Copy</button>' if text else ""
+        self._hashtags.value = f'<p class="lt-hashtags"><span>{text}</span>{copy}</p>'
 
     def _where(self) -> str:
         """The map, and what the file itself gives away of where it was taken."""
+        taken, answer = self.report.taken, self._revised.answer
         camera = None
-        if self.moment.latitude is not None:
-            camera = (self.moment.latitude, self.moment.longitude)
-        landmark = self.answer.guesses[0].landmark if self.answer.recognised else None
-        lines = [_position(landmark)] if landmark and landmark.latitude is not None else []
+        if taken.latitude is not None and taken.longitude is not None:
+            camera = (taken.latitude, taken.longitude)
+        landmark = answer.guesses[0].landmark if answer.recognised else None
+        position = _position(landmark) if landmark else ""
+        lines = [position] if position else []
         if camera:
             lines.append(
                 f"<b>The file itself says {_degrees(*camera)}</b>{_distance(landmark, camera)}: whoever gets "
@@ -193,39 +208,39 @@ class PhotoCard(widgets.HBox):
         text = "".join(f"<p>{line}</p>" for line in lines)
         return small_map(landmark, camera) + text
 
-    def _draw(self, _change=None) -> None:
-        """The picture, on request with where the network looked laid over it."""
-        thumbnail = self._thumbnail
-        if self._look.value:
+    def _switch_heat(self, _change: dict) -> None:
+        try:
+            self._draw()
+            self._message.value = ""
+        except Exception as error:
+            self._heat.value = False
+            self._message.value = apology(error)
+
+    def _draw(self) -> None:
+        """The picture, on request with the heat map of its likeliest landmark laid over it."""
+        thumbnail = self.report.thumbnail
+        if self._heat.value:
             picture = Image.open(io.BytesIO(thumbnail))
             thumbnail = _jpeg(_overlay(picture, self._predictor.heat(picture)))
-        self._look.description = "Hide where it looked" if self._look.value else "Show where it looked"
+        self._heat.description = "Hide heat map" if self._heat.value else "Show heat map"
+        name = self.report.name
         self._figure.value = (
-            f'<figure><div class="lt-photo">{_image(self.name, thumbnail)}</div>'
-            f"<figcaption>{escape(self.name)}</figcaption></figure>"
+            f'<figure><div class="lt-photo">{_image(name, thumbnail)}</div>'
+            f"<figcaption>{escape(name)}</figcaption></figure>"
         )
 
 
-def problem_card(name: str, error: Exception) -> widgets.HTML:
-    """A card that says in a sentence why a photo has none."""
-    if isinstance(error, PhotoError):
-        sentence = str(error)
-    else:
-        sentence = f"{name} could not be looked at ({type(error).__name__}); try another photo."
+def problem_card(sentence: str) -> widgets.HTML:
+    """A card that says in a sentence why a photo has no answer."""
     html = f"<div><h2>This photo could not be read</h2><p>{escape(sentence)}</p></div>"
     return classed(widgets.HTML(f'<article class="lt-card lt-problem">{html}</article>'), "lt-result")
 
 
-def media_type(name: str) -> str:
-    """The MIME type of a download by its name."""
-    return "application/rdf+xml" if name.endswith(".xmp") else mimetypes.guess_type(name)[0] or "image/jpeg"
-
-
-def _moment(data: bytes) -> Taken:
-    try:
-        return Taken(read_time(data), *(read_gps(data) or (None, None)))
-    except UNUSABLE:  # what shows a picture may still have metadata that nobody can read
-        return Taken()
+def _replace(box: widgets.Box, children: list[widgets.Widget]) -> None:
+    """Put other widgets into a box, and close those that were there."""
+    former, box.children = box.children, children
+    for widget in former:
+        close_tree(widget)
 
 
 def _answer(revised: Revised) -> str:
@@ -241,19 +256,18 @@ def _answer(revised: Revised) -> str:
             f"but I am not sure enough to say so ({percent(answer.known)}).</p>"
         )
     bars = "".join(_bar(guess.landmark, guess.probability) for guess in answer.guesses)
-    return f'{headline}{_heard(revised)}<h3>{caption}</h3><ol class="lt-guesses">{bars}</ol>'
+    return f'{headline}{_evidence(revised)}<h3>{caption}</h3><ol class="lt-guesses">{bars}</ol>'
 
 
-def _heard(revised: Revised) -> str:
-    """A line for what other photos changed, where they did."""
-    before, after = revised.before, revised.answer
-    same = (before.recognised, before.guesses[0].landmark) == (after.recognised, after.guesses[0].landmark)
+def _evidence(revised: Revised) -> str:
+    """A line for what photos taken nearby changed, where they did."""
+    alone, after = revised.alone, revised.answer
+    same = (alone.recognised, alone.guesses[0].landmark) == (after.recognised, after.guesses[0].landmark)
     if same and abs(revised.change) < 0.01:
         return ""
-    name = before.guesses[0].landmark.name
     count = f"{revised.neighbours} photo{'s' if revised.neighbours > 1 else ''}"
-    alone = f"{escape(name)}, {percent(before.known)}"
-    return f'<p class="lt-heard">With {count} taken nearby heard as well; alone it was {alone}.</p>'
+    answer = f"{escape(alone.guesses[0].landmark.name)}, {percent(alone.known)}"
+    return f'<p class="lt-evidence">Counts {count} taken nearby as evidence; alone it was {answer}.</p>'
 
 
 def _bar(landmark: Landmark, probability: float) -> str:
@@ -274,6 +288,8 @@ def percent(probability: float) -> str:
 
 
 def _position(landmark: Landmark) -> str:
+    if landmark.latitude is None or landmark.longitude is None:
+        return ""
     extent = landmark.extent_km or 0
     around = f", about {extent:,.0f} km across" if extent >= 2 else ""
     street = (
@@ -295,7 +311,7 @@ def _degrees(latitude: float, longitude: float) -> str:
 
 
 def _distance(landmark: Landmark | None, camera: tuple[float, float]) -> str:
-    if landmark is None or landmark.latitude is None:
+    if landmark is None or landmark.latitude is None or landmark.longitude is None:
         return ""
     kilometres = distance_km(landmark.latitude, landmark.longitude, *camera)
     if kilometres < 1:
@@ -303,12 +319,6 @@ def _distance(landmark: Landmark | None, camera: tuple[float, float]) -> str:
     else:
         figure = f"{kilometres:,.0f} km" if kilometres >= 10 else f"{kilometres:.1f} km"
     return f", {figure} from {escape(landmark.name)}"
-
-
-def _thumbnail(photo: Image.Image) -> bytes:
-    small = photo.copy()
-    small.thumbnail((THUMBNAIL, THUMBNAIL), reducing_gap=2.0)
-    return _jpeg(small)
 
 
 def _jpeg(picture: Image.Image) -> bytes:
@@ -329,7 +339,7 @@ def _image(name: str, thumbnail: bytes) -> str:
 
 
 def _overlay(picture: Image.Image, heat: np.ndarray) -> Image.Image:
-    """The picture with heat (h, w) in [0, 1] laid over its middle square, all that the network sees."""
+    """The picture with heat (h, w) in [0, 1] laid over its middle square, all that the model is given."""
     side = min(picture.size)
     square = Image.fromarray((170 * heat).astype(np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
     mask = Image.new("L", picture.size)

@@ -1,104 +1,110 @@
 """The widgets of app.ipynb: upload photos, read which landmark each of them shows.
 
 `show(export)` is all that the notebook calls. The page is made of ipywidgets, so it runs under Voila and
-in any Jupyter. `app.css` gives it its looks. `app.js` adds drag and drop and sends large photos in parts, as
-a Jupyter server cuts the connection at a message over 10 MB unless its settings say otherwise; without the
-script the browser sends each upload whole.
+in any Jupyter; `app.css` styles it and `app.js` is its script.
 """
 
-import base64
-import io
+from __future__ import annotations
+
 import os
-import re
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import ipywidgets as widgets
 from IPython.display import HTML, display
 
-from src.app.card import PhotoCard, classed, close_tree, media_type, problem_card
-from src.files import shown_name
+from src.app.card import PhotoCard, alert, apology, classed, close_tree, problem_card
+from src.app.downloads import send_file, zipped
+from src.app.uploads import Upload, UploadArea
 from src.inference.answers import Answering
+from src.inference.report import answer_report, failure, final_answers, read_report
 from src.inference.shared import ADDRESS, SharedPredictor
-from src.landmarks.evidence import revise
-from src.landmarks.table import Landmark
+from src.landmarks.table import Landmark, read_landmarks
 from src.landmarks.worldmap import OUTLINE
-from src.library.records import write_csv
-from src.photos.decode import FORMATS, MAX_BYTES, check_size, read_photo
+from src.photos.decode import check_size
 
 if ADDRESS not in os.environ:  # else torch would take seconds and 300 MB that nobody needs
     from src.inference.predictor import Predictor
 
 # Read at import: in a standalone folder the modules are gone once they are imported.
-STYLE, SCRIPT = (Path(__file__).with_name(name).read_text("utf-8") for name in ("app.css", "app.js"))
+STYLE = Path(__file__).with_name("app.css").read_text("utf-8")
 
 KEPT_BYTES = 100 * 2**20  # of a visitor's photos, for downloads; the oldest are forgotten first
-PARCEL = 3 * 2**20  # bytes of a download in one message
+KEPT_CARDS = 500  # on the page; the oldest go first
+THUMBNAIL = 640  # pixels, long side of the picture that goes back to the browser
 
 
-def show(export: str | Path, *, together: bool = True) -> None:
+def show(
+    export: str | Path, *, together: bool = True, landmarks: str | Path | Iterable[str | Path] = ()
+) -> None:
     """Display the page for an exported model; what keeps it from working is said in the page.
 
     Args:
         export: the TorchScript file.
-        together: let photos of one upload that were taken close to each other help each other.
+        together: let photos of one upload that were taken close to each other be evidence for each other.
+        landmarks: CSV files whose rows add to what is known of the landmarks or replace it, with the columns
+            of `src/landmarks/landmarks.csv`; a later file wins.
     """
-    display(HTML(f"<style>{STYLE}</style>{OUTLINE}<script>{SCRIPT}</script>"))
-    display(make_app(export, together=together))
+    display(HTML(f"<style>{STYLE}</style>{OUTLINE}"))
+    display(make_app(export, together=together, landmarks=landmarks))
 
 
-def make_app(export: str | Path, *, together: bool = True) -> widgets.Widget:
-    """The page as a widget: the app, or one sentence when the model cannot be loaded."""
+def make_app(
+    export: str | Path, *, together: bool = True, landmarks: str | Path | Iterable[str | Path] = ()
+) -> widgets.Widget:
+    """The page as a widget: the app, or one sentence when the model cannot be loaded; see `show`."""
     try:
-        return LandmarkApp(_predictor(export), together=together)
+        predictor = _predictor(export)
+        if landmarks:
+            _describe(predictor, [landmarks] if isinstance(landmarks, str | Path) else landmarks)
+        return LandmarkApp(predictor, together=together)
     except (FileNotFoundError, ValueError) as error:
         sentence = str(error)
     except Exception as error:  # a visitor gets a sentence, never a traceback
         sentence = f"The model {export} cannot be loaded ({type(error).__name__}); export it again."
-    return classed(widgets.VBox([widgets.HTML(_header()), widgets.HTML(_alert(sentence))]), "lt-app")
+    return widgets.HTML(f'<main class="lt-app">{_header()}{alert(sentence)}</main>')
 
 
 def _predictor(export: str | Path) -> Answering:
-    """The network that `src.host` keeps for all visitors, else one of this process's own."""
+    """The model that `src.host` keeps for all visitors, else one of this process's own."""
     return SharedPredictor(os.environ[ADDRESS]) if ADDRESS in os.environ else Predictor.load(export)
 
 
+def _describe(predictor: Answering, files: Iterable[str | Path]) -> None:
+    """Let the rows of CSV files replace what the export knows of its landmarks.
+
+    Raises:
+        ValueError: a file cannot be read or is no such table; the message is for the person who wrote it.
+    """
+    try:
+        predictor.describe_with(read_landmarks(*map(Path, files)))
+    except OSError as error:
+        raise ValueError(f"{error.filename} cannot be read ({error.strerror}); check its path.") from error
+
+
 class LandmarkApp(widgets.VBox):
-    """Upload box, progress and results of one visitor.
+    """Upload area, progress and results of one visitor.
 
     Photos stay in memory for downloads, up to `KEPT_BYTES`, until "Clear results".
     """
 
-    def __init__(self, predictor: Answering, *, together: bool = True):
-        self.upload = widgets.FileUpload(
-            accept="image/*,.heic,.heif", multiple=True, description="Choose photos", icon="", tooltip=""
-        )
+    def __init__(self, predictor: Answering, *, together: bool = True) -> None:
+        self.area = UploadArea(self._add, self._apologise)
         self.status = classed(widgets.HTML(), "lt-status")
         self.archive = classed(widgets.Button(description="Download all (zip)"), "lt-quiet")
         self.clear = classed(widgets.Button(description="Clear results"), "lt-quiet")
         self.results = classed(widgets.VBox(), "lt-results")
-        self.receipt = classed(widgets.HTML(), "lt-receipt")  # app.js waits for it to change
-        self.parcel = classed(widgets.HTML(), "lt-parcel")  # app.js saves what comes in it
         self._predictor, self._together = predictor, together
-        self._inbox = _Inbox()
-        self._messages = 0
-        self._new: list[widgets.Widget] = []  # cards of the upload under way, in its order
-        self._old: tuple[widgets.Widget, ...] = ()  # cards of the uploads before
-        self._unread = 0
+        self._uploads: list[list[widgets.Widget]] = []  # their cards, in the order in which they came
+        self._unread = 0  # of the photos of the newest upload
 
-        self.upload.observe(self._receive, "value")
-        self.clear.on_click(self._forget)
+        self.clear.on_click(lambda _button: self._forget())
         self.archive.on_click(lambda _button: self._send_archive())
-        box = [widgets.HTML(_INVITATION), self.upload, widgets.HTML(_HINT)]
         super().__init__(
             [
                 widgets.HTML(_header()),
-                classed(widgets.VBox(box), "lt-drop"),
-                self.receipt,
-                self.parcel,
+                self.area,
                 classed(widgets.HBox([self.status, self.archive, self.clear]), "lt-bar"),
                 self.results,
                 widgets.HTML(_footer(predictor.landmarks)),
@@ -109,181 +115,87 @@ class LandmarkApp(widgets.VBox):
 
     @property
     def cards(self) -> list[PhotoCard]:
-        """The cards of photos that could be read."""
+        """The cards of photos that could be read, as the page shows them: the newest upload first."""
         return [card for card in self.results.children if isinstance(card, PhotoCard)]
 
-    def _receive(self, change) -> None:
-        """Deal with what the browser sent; every message is answered by a new receipt."""
-        files = change["new"]
-        if not files:
-            return
-        self.upload.value = ()  # nothing is kept here, and the same file may come again
-        try:
-            for upload in self._inbox.photos(files):
-                self._look_at(upload)
-        except Exception as error:
-            self.status.value = _alert(f"Something went wrong ({type(error).__name__}); please try again.")
-        self._messages += 1
-        self.receipt.value = f'<i data-received="{self._messages}"></i>'
-
-    def _look_at(self, upload: "_Upload") -> None:
-        """Read and name one photo, and put its card after those of the same upload."""
+    def _add(self, upload: Upload) -> None:
+        """Read one photo, ask the model, and put its card after those of the same upload."""
         if upload.number == 1:
-            self._old, self._new, self._unread = self.results.children, [], 0
+            self._uploads.append([])
+            self._unread = 0
         self.status.value = _progress(upload.number, upload.of)
+        self._uploads[-1].append(self._card(upload))
+        self._keep_within_limits()
+        if upload.number >= upload.of:
+            self._revise([card for card in self._uploads[-1] if isinstance(card, PhotoCard)])
+            full = len(self.results.children) == KEPT_CARDS
+            self.status.value = _summary(upload.of, self._unread, full=full)
+
+    def _card(self, upload: Upload) -> widgets.Widget:
         try:
             check_size(upload.size, upload.name)
-            photo = read_photo(upload.data, upload.name)
-            card = PhotoCard(upload.name, upload.data, photo, self._predictor, self._send_file)
+            sides = {"short_side": self._predictor.short_side, "thumbnail_side": THUMBNAIL}
+            report = answer_report(read_report(upload.data, upload.name, **sides), self._predictor)
+            return PhotoCard(report, upload.data, self._predictor, self._send_file)
         except Exception as error:
             self._unread += 1
-            card = problem_card(upload.name, error)
-        self._new.append(card)
-        self.results.children = (*self._new, *self._old)
-        self._keep_within_limit()
-        for button in (self.clear, self.archive):
-            button.layout.display = ""
-        if upload.number >= upload.of:
-            self._hear_each_other()
-            self.status.value = _summary(len(self._new), self._unread)
+            return problem_card(failure(upload.name, error))
 
-    def _hear_each_other(self) -> None:
-        """Weigh the answers of this upload by those of photos that were taken close by."""
-        cards = [card for card in self._new if isinstance(card, PhotoCard)]
-        if not self._together or len(cards) < 2:
-            return
-        answers, moments = [card.answer for card in cards], [card.moment for card in cards]
-        classes = len(self._predictor.landmarks)
-        for card, revised in zip(
-            cards, revise(answers, moments, self._predictor.known_threshold, classes), strict=True
-        ):
-            if revised.neighbours:
-                card.show(revised)
+    def _revise(self, cards: Sequence[PhotoCard]) -> None:
+        """Show the final answers of an upload; more photos may follow, and all are revised then."""
+        revised = final_answers(
+            [card.report for card in cards],
+            self._predictor.known_threshold,
+            len(self._predictor.landmarks),
+            together=self._together,
+        )
+        for card, answer in zip(cards, revised, strict=True):
+            card.show(answer)
 
-    def _keep_within_limit(self) -> None:
+    def _keep_within_limits(self) -> None:
+        """Show the newest cards, and keep the files of the newest of these."""
+        dropped = []
+        while sum(map(len, self._uploads)) > KEPT_CARDS:
+            oldest = next(upload for upload in self._uploads if upload)
+            dropped.append(oldest.pop(0))
+        self._show_cards()
+        for card in dropped:
+            close_tree(card)
         kept = 0
-        for card in self.cards:  # the newest upload is the first
-            kept += card.size
-            if kept > KEPT_BYTES and card.size:
-                card.forget()
+        for card in (card for upload in reversed(self._uploads) for card in reversed(upload)):
+            if isinstance(card, PhotoCard) and card.size:
+                kept += card.size
+                if kept > KEPT_BYTES:
+                    card.forget()
+
+    def _show_cards(self) -> None:
+        self._uploads = [upload for upload in self._uploads if upload] or [[]]
+        self.results.children = [card for upload in reversed(self._uploads) for card in upload]
+        for button in (self.clear, self.archive):
+            button.layout.display = None if self.results.children else "none"
+
+    def _forget(self) -> None:
+        """Drop all results."""
+        former = self.results.children
+        self._uploads = []
+        self._show_cards()
+        for card in former:
+            close_tree(card)
+        self.status.value = ""
 
     def _send_file(self, name: str, make: Callable[[], bytes]) -> None:
         """Hand a file to the browser, which saves it."""
-        self._parcels(name, [make()])
+        send_file(self.area, name, [make()])
 
     def _send_archive(self) -> None:
         """All photos that are kept, tagged, with a table, as a zip."""
         try:
-            self._parcels("landmark-tagger.zip", _zipped(self.cards))
+            send_file(self.area, "landmark-tagger.zip", zipped(self.cards))
         except Exception as error:
-            self.status.value = _alert(f"Something went wrong ({type(error).__name__}); please try again.")
+            self._apologise(error)
 
-    def _parcels(self, name: str, pieces: Iterable[bytes]) -> None:
-        """Send bytes in parts that no message size stops; nothing of them stays here."""
-        kind, rest = escape(media_type(name)), b""
-        for piece in pieces:
-            rest += piece
-            while len(rest) >= PARCEL:
-                self._parcel(name, kind, rest[:PARCEL], last=False)
-                rest = rest[PARCEL:]
-        self._parcel(name, kind, rest, last=True)
-        self.parcel.value = ""
-
-    def _parcel(self, name: str, kind: str, part: bytes, *, last: bool) -> None:
-        content = base64.b64encode(part).decode("ascii")
-        about = f'data-name="{escape(name)}" data-kind="{kind}" data-last="{int(last)}"'
-        self.parcel.value = f"<i {about}>{content}</i>"
-
-    def _forget(self, _button=None) -> None:
-        """Drop all results."""
-        for card in self.results.children:
-            close_tree(card)
-        self.results.children, self._new, self._old, self._unread = (), [], (), 0
-        for button in (self.clear, self.archive):
-            button.layout.display = "none"
-        self.status.value = ""
-
-
-@dataclass(frozen=True)
-class _Upload:
-    """One photo of the visitor's, `number` (from 1) `of` those that were chosen together."""
-
-    name: str
-    data: bytes
-    size: int  # bytes of the file; more than those of `data` where it was too large to send
-    number: int
-    of: int
-
-
-class _Inbox:
-    """Puts together the photos that app.js sends in parts."""
-
-    PART = re.compile(r"application/x-photo-part; photo=(\d+)/(\d+); part=(\d+)/(\d+); size=(\d+)")
-
-    def __init__(self):
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    def photos(self, files: Sequence[dict]) -> Iterator[_Upload]:
-        """The photos that are complete with these values of FileUpload."""
-        for number, file in enumerate(files, 1):
-            data, name = bytes(file["content"]), shown_name(file["name"])
-            header = self.PART.fullmatch(file["type"])
-            if header is None:
-                yield _Upload(name, data, len(data), number, len(files))
-                continue
-            photo, of, part, parts, size = map(int, header.groups())
-            if part == 1:  # what there is of an earlier photo was broken off
-                self._parts, self._size = [], 0
-            self._size += len(data)
-            if self._size <= MAX_BYTES:  # the rest is only counted
-                self._parts.append(data)
-            if part >= parts:
-                data, size = b"".join(self._parts), max(size, self._size)
-                self._parts, self._size = [], 0
-                yield _Upload(name, data, size, photo, of)
-
-
-class _Spool(io.RawIOBase):
-    """A file that can only be written, and gives up what it holds: a zip that nobody has to hold whole."""
-
-    def __init__(self):
-        self._held = bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data) -> int:
-        self._held += data
-        return len(data)
-
-    def take(self) -> bytes:
-        held, self._held = bytes(self._held), bytearray()
-        return held
-
-
-def _zipped(cards: Sequence[PhotoCard]) -> Iterator[bytes]:
-    """A zip of all photos with their tags and a table of what was found, piece by piece."""
-    spool, used = _Spool(), set()
-    with zipfile.ZipFile(spool, "w") as archive:  # stored: photos are compressed already
-        for card in cards:
-            for name, data in card.files():
-                archive.writestr(_unused(name, used), data)
-                yield spool.take()
-        table = io.StringIO()
-        write_csv(table, (card.record for card in cards))
-        archive.writestr(_unused("tags.csv", used), table.getvalue())
-    yield spool.take()
-
-
-def _unused(name: str, used: set[str]) -> str:
-    """The name, with a number where another file has it already (some systems mix up A and a)."""
-    path, number, free = PurePath(name), 1, name
-    while free.casefold() in used:
-        number += 1
-        free = f"{path.stem} ({number}){path.suffix}"
-    used.add(free.casefold())
-    return free
+    def _apologise(self, error: Exception) -> None:
+        self.status.value = apology(error)
 
 
 _LOGO = (
@@ -291,17 +203,6 @@ _LOGO = (
     'c8.6 0 15.5 6.7 15.5 15.2C39.5 30 24 45 24 45S8.5 30 8.5 18.2C8.5 9.7 15.4 3 24 3Z"/><path fill="#fff" '
     'd="M24 9.5l8.5 4.9v2.1h-17v-2.1ZM17 18h2.6v7H17Zm5.7 0h2.6v7h-2.6Zm5.7 0H31v7h-2.6ZM15.5 26.5h17V29h-17'
     'Z"/></svg>'
-)
-_INVITATION = (
-    f'<div class="lt-invitation" data-limit="{MAX_BYTES}"><svg viewBox="0 0 48 48" width="56" height="56" '
-    'fill="none" stroke="currentColor" stroke-width="2.5" stroke-linecap="round" stroke-linejoin="round" '
-    'aria-hidden="true"><rect x="5" y="9" width="38" height="30" rx="4"/><circle cx="15" cy="18" r="3.5"/>'
-    '<path d="M5 33l11-9 8 7 8-9 11 11"/></svg><p>Drop photos here</p></div>'
-)
-_HINT = (
-    f'<p class="lt-hint">{FORMATS}, up to {MAX_BYTES // 2**20} MB each; several at once are fine.</p>'
-    '<p class="lt-hint">Photos stay in the memory of this server until you clear them or close the page; '
-    "none is stored.</p>"
 )
 
 
@@ -313,10 +214,6 @@ def _header() -> str:
     )
 
 
-def _alert(sentence: str) -> str:
-    return f'<p class="lt-alert" role="alert">{escape(sentence)}</p>'
-
-
 def _progress(number: int, of: int) -> str:
     width = 100 * (number - 0.5) / max(of, 1)
     return (
@@ -325,12 +222,14 @@ def _progress(number: int, of: int) -> str:
     )
 
 
-def _summary(photos: int, unread: int) -> str:
+def _summary(photos: int, unread: int, *, full: bool) -> str:
     sentence = f"Looked at {photos} photo{'s' if photos != 1 else ''}."
     if unread and photos > 1:
         sentence = f"{sentence[:-1]}; {unread} of them could not be read."
     elif unread:
         sentence = "This photo could not be read."
+    if full:
+        sentence += f" The page keeps the newest {KEPT_CARDS}."
     return f'<p class="lt-summary">{sentence}</p>'
 
 
@@ -340,7 +239,7 @@ def _footer(landmarks: Sequence[Landmark]) -> str:
     for landmark in landmarks:
         countries.setdefault(landmark.country or "Elsewhere", set()).add(landmark.name)
     sections = "".join(
-        f"<section><h3>{escape(country)}</h3><ul>"
+        f"<section><h2>{escape(country)}</h2><ul>"
         + "".join(f"<li>{escape(name)}</li>" for name in sorted(countries[country]))
         + "</ul></section>"
         for country in sorted(countries, key=lambda country: (country == "Elsewhere", country))
