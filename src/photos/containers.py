@@ -114,7 +114,8 @@ def take_apart(photo: bytes, kind: str) -> Contents:
 
 
 def _jpeg(photo: bytes) -> Contents:
-    picture, blocks, pixels = [photo[:2]], {}, len(photo)
+    picture, pixels = [photo[:2]], len(photo)
+    blocks: dict[str, bytes] = {}
     for marker, start, end in jpeg_segments(photo):
         if marker in (_SCAN, _END):
             pixels = start
@@ -150,7 +151,8 @@ def _photoshop_iptc(segment: bytes) -> bytes:
 
 
 def _png(photo: bytes) -> Contents:
-    picture, blocks, at = [photo[:8]], {}, 8
+    picture, at = [photo[:8]], 8
+    blocks: dict[str, bytes] = {}
     for kind, start, end in png_chunks(photo):
         at = end
         if kind[:1].isupper() or (kind in PNG_PICTURE and kind not in (b"acTL", b"fcTL", b"fdAT")):

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
+from types import ModuleType
 
 from PIL import GifImagePlugin, Image, ImageCms, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
@@ -21,13 +22,18 @@ from src.photos.containers import MAX_BLOCK, Contents, jpeg_segments, take_apart
 from src.photos.errors import PhotoError
 from src.photos.exif import Exif
 
-try:
-    import pillow_heif
-except ImportError:  # everything but HEIC works without it
-    pillow_heif = None
-else:
+
+def _load_pillow_heif() -> ModuleType | None:
+    try:
+        import pillow_heif
+    except ImportError:  # everything but HEIC works without it
+        return None
     # Only the picture itself is wanted, so the other pictures in the file are not even unpacked.
     pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+    return pillow_heif
+
+
+pillow_heif = _load_pillow_heif()
 
 FORMATS = "JPEG, PNG, WebP, GIF or HEIC"
 SHORT_SIDE = 768  # pixels, unless told otherwise; larger pictures are shrunk, but not below this
@@ -72,13 +78,13 @@ class OpenedPhoto:
         orientation: how to turn the stored picture upright, as EXIF numbers it; 1 where it is.
     """
 
-    def __init__(self, name: str, kind: str, header: Image.Image, contents: Contents, limit: int):
+    def __init__(self, name: str, kind: str, header: Image.Image, contents: Contents):
         self.name, self.format = name, kind
         self.exif_block, self.exif = contents.exif, Exif(contents.exif[:MAX_BLOCK])
         self.xmp, self.iptc = contents.xmp.rstrip(b"\0"), contents.iptc
         self.orientation = self._orientation()
         self._header: Image.Image | None = header
-        self._bytes = limit
+        self._bytes = len(contents.picture)
 
     def picture(self, short_side: int = SHORT_SIDE) -> Image.Image:
         """Decode the picture, the first frame of an animation. This can be done once.
@@ -98,7 +104,7 @@ class OpenedPhoto:
         if self._header is None:
             raise ValueError(f"{self.name} was decoded before; open it again.")
         decoded, self._header = self._header, None  # its pixels are not kept
-        with explained_damage(self.name):
+        with _explained_damage(self.name):
             if isinstance(decoded, JpegImagePlugin.JpegImageFile):
                 _draft(decoded, short_side, self._bytes)
             decoded.load()
@@ -133,16 +139,16 @@ def open_photo(data: bytes, name: str = "photo") -> OpenedPhoto:
     name = shown_name(name)
     check_size(len(data), name)
     kind = _format_of(data, name)
-    with explained_damage(name):
+    with _explained_damage(name):
         if kind == "HEIF":
-            header, contents = _open_heif(data)
+            header, contents = _open_heif(data, name)
         else:
             contents = take_apart(data, kind)
             _check_before_opening(contents.picture, kind, name)
             header = _PLUGINS[kind](io.BytesIO(contents.picture))
         shrinks = kind == "JPEG" and not header.info.get("progressive")
         _check_pixels(header.size, MAX_JPEG_PIXELS if shrinks else MAX_PIXELS, name)
-    return OpenedPhoto(name, kind, header, contents, len(contents.picture))
+    return OpenedPhoto(name, kind, header, contents)
 
 
 def read_photo(data: bytes, name: str = "photo", short_side: int = SHORT_SIDE) -> Image.Image:
@@ -155,7 +161,7 @@ def read_photo(data: bytes, name: str = "photo", short_side: int = SHORT_SIDE) -
 
 
 @contextmanager
-def explained_damage(name: str) -> Iterator[None]:
+def _explained_damage(name: str) -> Iterator[None]:
     """Turn what a decoder raises at a broken or huge file into a PhotoError."""
     try:
         yield
@@ -190,17 +196,17 @@ def _format_of(data: bytes, name: str) -> str:
     if data[:6] in (b"GIF87a", b"GIF89a"):
         return "GIF"
     if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
-        if pillow_heif is None:
-            raise PhotoError(
-                f"{name} is a HEIC picture, which this computer cannot read: install pillow-heif, "
-                "or save the picture as JPEG."
-            )
         return "HEIF"
     raise PhotoError(f"{name} is not a picture that can be read here; use {FORMATS}.")
 
 
-def _open_heif(data: bytes) -> tuple[Image.Image, Contents]:
+def _open_heif(data: bytes, name: str) -> tuple[Image.Image, Contents]:
     """The same for a HEIC file, which libheif takes apart."""
+    if pillow_heif is None:
+        raise PhotoError(
+            f"{name} is a HEIC picture, which this computer cannot read: install pillow-heif, "
+            "or save the picture as JPEG."
+        )
     header = pillow_heif.HeifImageFile(io.BytesIO(data))
     exif, xmp = header.info.pop("exif", None) or b"", header.info.pop("xmp", None) or b""
     return header, Contents(b"", exif[: MAX_BLOCK + 1], xmp[: MAX_BLOCK + 1])
@@ -271,8 +277,8 @@ def _shrink(picture: Image.Image, short_side: int) -> Image.Image:
     if short < 2 * short_side and long <= LONG_SIDE:
         return picture
     scale = min(1.0, short_side / short, LONG_SIDE / long)
-    size = tuple(max(1, round(side * scale)) for side in picture.size)
-    return picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

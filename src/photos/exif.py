@@ -5,6 +5,7 @@ Pillow reads all tags of a block, of any size, and reports what is broken as war
 
 from __future__ import annotations
 
+import math
 import struct
 
 ORIENTATION, DESCRIPTION, TAKEN = 0x0112, 0x010E, 0x9003
@@ -65,8 +66,8 @@ class Exif:
 
 
 def number(value: Value | None) -> float | None:
-    """The first number of a value, if it has any."""
-    return value[0] if isinstance(value, tuple) and value else None
+    """The first number of a value, if it has any that is finite."""
+    return value[0] if isinstance(value, tuple) and value and math.isfinite(value[0]) else None
 
 
 def text(value: Value | None) -> str:

@@ -40,7 +40,7 @@ def find_photos(
         without: a folder to leave out.
         passed_over: counts, by suffix, the files that are passed over.
     """
-    waiting, links = [os.fspath(root.resolve())], deque()
+    waiting, links = [os.fspath(root.resolve())], deque[str]()
     seen = {_identity(without)} if without and without.exists() else set()
     while waiting or links:  # links last, so that a photo goes by the name of its real folder
         linked = not waiting

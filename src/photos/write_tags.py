@@ -142,8 +142,8 @@ def _check_own_copy(copy: Path) -> None:
 
 def _sidecar_names(photo: Path) -> tuple[list[Path], list[Path]]:
     """What the photo's own sidecar and one shared by all photos of its name may be called."""
-    suffixes = (".xmp", ".XMP")
-    return tuple([photo.with_name(base + suffix) for suffix in suffixes] for base in (photo.name, photo.stem))
+    own, shared = ([photo.with_name(base + s) for s in (".xmp", ".XMP")] for base in (photo.name, photo.stem))
+    return own, shared
 
 
 def _belongs(sidecar: Path, photo: Path) -> bool:
@@ -240,7 +240,7 @@ def _rewrite(
         try:
             image = exiv2.ImageFactory.open(photo)
             image.readMetadata()
-            if any(entry.startswith("exif:GPSLatitude=") for entry in added):
+            if tags and any(entry.startswith("exif:GPSLatitude=") for entry in added):
                 _set_gps(image.exifData(), tags)
             if image.mimeType() == "image/jpeg":  # exiv2 cannot read IPTC back from PNG; WebP has none
                 _add_keywords(exiv2, image.iptcData(), [e[11:] for e in added if e.startswith("dc:subject=")])
@@ -265,14 +265,23 @@ def _bytes(file) -> bytes:
         file.close()
 
 
+class _Collector(logging.Handler):
+    """Puts the messages of errors into a list, and those of warnings nowhere."""
+
+    def __init__(self, errors: list[str]):
+        super().__init__(logging.WARNING)
+        self._errors = errors
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.ERROR:
+            self._errors.append(record.getMessage())
+
+
 @contextmanager
 def _exiv2_errors() -> Iterator[list[str]]:
     """Collect what exiv2 reports as errors, through Python's logging, and keep it off the terminal."""
     errors: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: (
-        errors.append(record.getMessage()) if record.levelno >= logging.ERROR else None
-    )
+    handler = _Collector(errors)
     log = logging.getLogger("exiv2")
     propagate = log.propagate
     log.addHandler(handler)
@@ -285,6 +294,8 @@ def _exiv2_errors() -> Iterator[list[str]]:
 
 
 def _set_gps(exif, tags: Tags) -> None:
+    if tags.latitude is None or tags.longitude is None:
+        return
     key = "Exif.GPSInfo.GPS"
     exif[key + "VersionID"] = "2 3 0 0"
     for axis, degrees, letters in (("Latitude", tags.latitude, "NS"), ("Longitude", tags.longitude, "EW")):

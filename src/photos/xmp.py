@@ -25,8 +25,10 @@ NAMESPACES = {
     "landmarkTagger": "urn:x-landmark-tagger:1.0/",
 }
 
-KEYS = ("dc:subject", "digiKam:TagsList", "lr:hierarchicalSubject", "dc:description", "photoshop:City")
-KEYS += ("photoshop:Country", "exif:GPSLatitude", "exif:GPSLongitude")
+KEYS = (
+    *("dc:subject", "digiKam:TagsList", "lr:hierarchicalSubject", "dc:description"),
+    *("photoshop:City", "photoshop:Country", "exif:GPSLatitude", "exif:GPSLongitude"),
+)
 ADDED = "landmarkTagger:Added"  # "dc:subject=India" for a value, "dc:subject" for a list that was not there
 CREATED = "landmarkTagger:CreatedSidecar"
 
@@ -195,8 +197,10 @@ def coordinate(degrees: float, letters: str) -> str:
 def degrees(values: Sequence[str]) -> float | None:
     """Degrees from the first of "27,10.506N", "27,10,30N" or, as some programs write, "27.1751"."""
     match = _COORDINATE.fullmatch(values[0]) if values else None
-    try:
-        degrees, minutes, seconds = (float(part or 0) for part in match.groups()[:3]) if match else ()
-    except ValueError:  # no match, or "1.2.3"
+    if match is None:
         return None
-    return (degrees + minutes / 60 + seconds / 3600) * (-1 if match and match[4] in ("S", "W") else 1)
+    try:
+        degrees, minutes, seconds = (float(part or 0) for part in match.groups()[:3])
+    except ValueError:  # "1.2.3"
+        return None
+    return (degrees + minutes / 60 + seconds / 3600) * (-1 if match[4] in ("S", "W") else 1)

@@ -198,13 +198,13 @@ def _lists(tags: Tags) -> dict[str, tuple[str, list[str]]]:
 
 def _texts(tags: Tags, taken: Callable[[str], bool]) -> dict[str, str]:
     """The properties of one value, without those that would stand beside what is `taken`."""
-    texts = {}
+    texts: dict[str, str] = {}
     if not taken("photoshop:City") and not taken("photoshop:Country"):
         texts |= {"photoshop:City": clean(tags.city), "photoshop:Country": clean(tags.country)}
     if not taken("dc:description"):
         texts["dc:description"] = clean(". ".join(filter(None, (tags.caption, tags.notice))))
-    located = tags.latitude is not None and tags.longitude is not None
-    if located and not taken("exif:GPSLatitude") and not taken("exif:GPSLongitude"):
+    free = not taken("exif:GPSLatitude") and not taken("exif:GPSLongitude")
+    if free and tags.latitude is not None and tags.longitude is not None:
         texts["exif:GPSLatitude"] = coordinate(tags.latitude, "NS")
         texts["exif:GPSLongitude"] = coordinate(tags.longitude, "EW")
         texts["exif:GPSMapDatum"] = "WGS-84"
@@ -216,8 +216,12 @@ def _texts(tags: Tags, taken: Callable[[str], bool]) -> dict[str, str]:
 
 def new_ones(wanted: Iterable[str], there: Iterable[str]) -> list[str]:
     """What is wanted and not there yet; large and small letters are alike."""
-    seen = {item.casefold() for item in there} | {""}
-    return [item for item in wanted if not (item.casefold() in seen or seen.add(item.casefold()))]
+    seen, new = {item.casefold() for item in there} | {""}, []
+    for item in wanted:
+        if item.casefold() not in seen:
+            seen.add(item.casefold())
+            new.append(item)
+    return new
 
 
 def _list_lines(key: str, kind: str, items: list[str]) -> list[str]:
