@@ -117,7 +117,7 @@ def make_data_set(root: Path, *, seed: int = 0, train: int = 10, test: int = 3) 
     return root
 
 
-def make_others(folder: Path, count: int = 20) -> Path:
+def make_unknown(folder: Path, count: int = 20) -> Path:
     """Photos of no class: dark red, as JPEGs of 60 × 40 pixels with noise."""
     generator = np.random.default_rng(1)
     folder.mkdir(parents=True)
@@ -165,8 +165,7 @@ def tiny_export(tmp_path_factory) -> Path:
     Gray pictures are none of them. No training is needed.
     """
     from src.data.folders import load_pictures
-    from src.evaluation.calibration import Calibration
-    from src.export import export
+    from src.inference.exporter import Calibration, export
 
     folder = tmp_path_factory.mktemp("export")
     root = make_data_set(folder / "data")

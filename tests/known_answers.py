@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from src.evaluate import Predictions
+from src.evaluation.predictions import Predictions
 
 
 def said(labels, predicted, classes=3, confidence=0.8, known=None) -> Predictions:

@@ -10,8 +10,8 @@ import torch
 from conftest import colour_net
 
 from src.data.folders import load_pictures
-from src.export import ExportError, export
 from src.files import replacing
+from src.inference.exporter import ExportError, export
 from src.inference.predictor import Predictor
 from src.models.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 

@@ -13,8 +13,10 @@ from torch import nn
 
 from src import evaluate
 from src.data.errors import DataError
-from src.evaluate import milliseconds, predict_export
+from src.evaluation.metrics import milliseconds
+from src.evaluation.predictions import predict_export
 from src.inference.predictor import Predictor
+from src.landmarks.table import describe
 
 COLOURS = {"00.Red": (230, 20, 20), "01.Green": (20, 230, 20), "02.Blue_Tower": (20, 20, 230)}
 
@@ -41,7 +43,8 @@ class ByColour(nn.Module):
 @pytest.fixture(scope="module")
 def exported_bytes():
     names, file = list(COLOURS), io.BytesIO()
-    about = {"classes": [{"class_name": name, "name": name} for name in names], "known_threshold": 0.8}
+    classes = [describe(name).to_dict() for name in names]
+    about = {"classes": classes, "known_threshold": 0.8, "size": 32}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.*")
         scripted = torch.jit.script(ByColour(names).eval())
@@ -98,7 +101,7 @@ def test_a_picture_that_cannot_be_read_is_named(export, data, content):
 
 def test_milliseconds_asks_for_one_picture_at_a_time():
     class Counting:
-        asked: list = []
+        asked: list[int] = []
 
         def predict(self, pictures):
             self.asked.append(len(pictures))

@@ -10,14 +10,10 @@ from known_answers import said
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from src.evaluate import Predictions, compare, figures, most_confused, per_class, predict
-from src.evaluation.statistics import (
-    choose_threshold,
-    expected_calibration_error,
-    fit_temperature,
-    mcnemar,
-    wilson_interval,
-)
+from src.evaluation.calibration import choose_threshold, fit_temperature
+from src.evaluation.metrics import compare, figures, most_confused, per_class
+from src.evaluation.predictions import Predictions, predict
+from src.evaluation.statistics import expected_calibration_error, mcnemar, wilson_interval
 
 # --- predictions
 

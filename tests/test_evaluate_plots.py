@@ -11,8 +11,8 @@ import torch
 from known_answers import said
 from PIL import Image
 
-from src.evaluate import Predictions
 from src.evaluation import plots
+from src.evaluation.predictions import Predictions
 from src.inference.predictor import Predictor
 
 

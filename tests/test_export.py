@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 
 from src.data.folders import load_pictures
-from src.evaluation.calibration import Calibration
-from src.export import CARRIED, ExportError, add_info, export, export_run, main
+from src.export import export_run, main
+from src.inference.exporter import Calibration, ExportError, add_info, carried_files, export
 from src.inference.predictor import SUMS, Predictor, to_tensor
 from src.models.scratch import LandmarkNet, NetSettings
 from src.models.tta import MirrorTTA
-from src.train import fit
+from src.training.loop import fit
 from src.training.recipes import TrainSettings
 
 NET = NetSettings(widths=(8, 16), depths=(1, 1))
@@ -120,9 +120,9 @@ def test_the_file_carries_what_the_app_needs(pictures, network, tmp_path):
     export(network, pictures, tmp_path / "e.pt")
     with zipfile.ZipFile(tmp_path / "e.pt") as file:
         names = {name.split("/extra/")[1] for name in file.namelist() if "/extra/" in name}
-        assert names == {"model.json", *(f"src/{name}" for name in CARRIED)}
+        assert names == {"model.json", *(f"src/{name}" for name in carried_files())}
         (tmp_path / "src").mkdir()
-        for name in CARRIED:
+        for name in carried_files():
             entry = next(n for n in file.namelist() if n.endswith(f"extra/src/{name}"))
             (tmp_path / "src" / name).parent.mkdir(exist_ok=True)
             (tmp_path / "src" / name).write_bytes(file.read(entry))
@@ -161,7 +161,7 @@ def test_a_run_becomes_a_measured_export(data_set, pictures, tmp_path, monkeypat
     assert info["test"]["n"] == 9
     assert info["test"]["accuracy"] > 0.8
     assert 0 < info["known_threshold"] <= 1
-    assert info["trained"]["epochs"] == 12
+    assert info["trained"]["phases"]["train"]["epochs"] == 12
     assert main([str(tmp_path / "none"), str(tmp_path / "e.pt"), "--data", str(data_set)]) == 2
     assert "none" in capsys.readouterr().err
 

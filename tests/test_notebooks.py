@@ -5,7 +5,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import make_data_set, make_others
+from conftest import make_data_set, make_unknown
 from nbclient import NotebookClient
 
 from src.inference.predictor import Predictor
@@ -24,7 +24,7 @@ def tour(tmp_path_factory):
     """Both notebooks run as a tour on tiny data, one after the other, in a folder of their own."""
     folder = tmp_path_factory.mktemp("tour")
     data = make_data_set(folder / "data", train=12, test=4)
-    make_others(folder / "not_landmarks")
+    make_unknown(folder / "not_landmarks")
     environment = {
         "PYTHONPATH": str(ROOT),
         "XDG_CACHE_HOME": str(folder / "cache"),

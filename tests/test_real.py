@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from src.data.folders import list_pictures
-from src.evaluate import figures, predict_export
+from src.evaluation.metrics import figures
+from src.evaluation.predictions import predict_export
 from src.inference.predictor import Predictor
 
 ROOT = Path(__file__).parents[1]

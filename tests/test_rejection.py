@@ -5,21 +5,22 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from conftest import colour_net, make_others
+from conftest import colour_net, make_unknown
 from PIL import Image
 
-from src.data.folders import DataError, find_others, load_pictures, split_others
-from src.evaluate import extract_features, predict_export
+from src.data.folders import DataError, find_unknown, load_pictures, split_unknown
 from src.evaluation.calibration import GATE_POWER, calibrate, fit_gate
-from src.export import export, export_run
+from src.evaluation.predictions import extract_features, predict_export
+from src.export import export_run
+from src.inference.exporter import export
 from src.models.scratch import LandmarkNet, NetSettings
-from src.train import fit
+from src.training.loop import fit
 from src.training.recipes import TrainSettings
 
 
 @pytest.fixture
-def others(tmp_path):
-    return make_others(tmp_path / "not_landmarks")
+def unknown(tmp_path):
+    return make_unknown(tmp_path / "not_landmarks")
 
 
 @pytest.fixture
@@ -37,9 +38,9 @@ def test_the_gate_tells_two_kinds_of_features_apart_whatever_their_scale():
     rng = np.random.default_rng(0)
     scale, shift = np.array([1e3, 1.0, 1e-3]), np.array([5e3, 0.0, 2.0])
     places = rng.normal((2, 0, 0), size=(300, 3)) * scale + shift
-    others = rng.normal((-2, 0, 0), size=(30, 3)) * scale + shift
-    gate = fit_gate(places.astype(np.float32), others.astype(np.float32))
-    odds = [gate(torch.tensor(side, dtype=torch.float32)) for side in (places, others)]
+    unknown = rng.normal((-2, 0, 0), size=(30, 3)) * scale + shift
+    gate = fit_gate(places.astype(np.float32), unknown.astype(np.float32))
+    odds = [gate(torch.tensor(side, dtype=torch.float32)) for side in (places, unknown)]
     assert (odds[0] > 0).float().mean() > 0.95
     assert (odds[1] < 0).float().mean() > 0.9
     assert not any(p.requires_grad for p in gate.parameters())
@@ -54,16 +55,16 @@ def test_features_are_those_before_the_head_and_leave_the_mode(pictures):
     assert features[0] == pytest.approx(expected, abs=1e-5)
 
 
-def test_other_photos_are_rejected_though_the_probability_is_large(pictures, others, tmp_path):
+def test_other_photos_are_rejected_though_the_probability_is_large(pictures, unknown, tmp_path):
     network = colour_net(2)
     plain, _ = calibrate(network, pictures)
     assert plain.gate is None
-    calibration, validated = calibrate(network, pictures, others)
+    calibration, validated = calibrate(network, pictures, unknown)
     answered = validated.answered(calibration.threshold)
     assert answered.mean() >= 0.95
     predictor = export(network, pictures, tmp_path / "e.pt", calibration)
     assert predictor.info["rejects"].startswith("everyday photos")
-    unseen = predict_export(predictor, split_others(others)[1])
+    unseen = predict_export(predictor, split_unknown(unknown)[1])
     assert unseen.confidence.min() > 0.5  # dark red is red enough for the network
     assert not unseen.answered(calibration.threshold).any()
     answer = predictor.predict([Image.open(unseen.paths[0])])[0]
@@ -71,13 +72,13 @@ def test_other_photos_are_rejected_though_the_probability_is_large(pictures, oth
     assert answer.guesses[0].probability == pytest.approx(answer.known)
 
 
-@pytest.mark.parametrize("trained_with_others", [False, True])
+@pytest.mark.parametrize("trained_with_unknown", [False, True])
 def test_what_the_export_counts_as_known_is_what_was_calibrated(
-    loaded, others, tmp_path, trained_with_others
+    loaded, unknown, tmp_path, trained_with_unknown
 ):
-    network, pictures = colour_net(2), loaded(others=others if trained_with_others else None)
-    calibration, validated = calibrate(network, pictures, others)
-    assert calibration.gate_power == (GATE_POWER if trained_with_others else 1)
+    network, pictures = colour_net(2), loaded(unknown=unknown if trained_with_unknown else None)
+    calibration, validated = calibrate(network, pictures, unknown)
+    assert calibration.gate_power == (GATE_POWER if trained_with_unknown else 1)
     features = torch.from_numpy(extract_features(network, pictures.valid))
     shown = calibration.gate(features).sigmoid()[:, 0].numpy() ** calibration.gate_power
     assert validated.known == pytest.approx(shown * validated.confidence, abs=1e-6)
@@ -88,36 +89,36 @@ def test_what_the_export_counts_as_known_is_what_was_calibrated(
     assert again.probabilities == pytest.approx(validated.probabilities, abs=1e-3)
 
 
-@pytest.mark.parametrize("trained_with_others", [False, True])
+@pytest.mark.parametrize("trained_with_unknown", [False, True])
 def test_a_run_is_exported_with_the_photos_that_it_trained_with(
-    loaded, data_set, others, tmp_path, monkeypatch, trained_with_others
+    loaded, data_set, unknown, tmp_path, monkeypatch, trained_with_unknown
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     torch.manual_seed(0)
     network = LandmarkNet(3, NetSettings(widths=(8,), depths=(1,)))
-    pictures = loaded(others=others if trained_with_others else None)
+    pictures = loaded(unknown=unknown if trained_with_unknown else None)
     fit(network, pictures, TrainSettings(epochs=1, sizes=(32,), eval_size=32), tmp_path / "run")
-    predictor = export_run(tmp_path / "run", data_set, tmp_path / "e.pt", others=others)
-    assert predictor.model.gate_power == (GATE_POWER if trained_with_others else 1)
+    predictor = export_run(tmp_path / "run", data_set, tmp_path / "e.pt", unknown=unknown)
+    assert predictor.model.gate_power == (GATE_POWER if trained_with_unknown else 1)
     assert predictor.info["fingerprint"] == pictures.fingerprint
 
 
-def test_half_of_the_other_photos_is_kept_for_the_test(others, tmp_path):
-    learn, measure = split_others(others)
+def test_half_of_the_other_photos_is_kept_for_the_test(unknown, tmp_path):
+    learn, measure = split_unknown(unknown)
     assert not set(learn) & set(measure)
     assert len(learn) == len(measure) == 10
-    assert split_others(others) == (learn, measure)
+    assert split_unknown(unknown) == (learn, measure)
     (tmp_path / "one").mkdir()
     learn[0].rename(tmp_path / "one" / "alone.jpg")
     with pytest.raises(DataError, match="single picture"):
-        split_others(tmp_path / "one")
+        split_unknown(tmp_path / "one")
 
 
 def test_other_photos_are_found_beside_the_data_set(data_set, tmp_path):
-    assert find_others(None, data_set) is None
-    beside = make_others(tmp_path / "not_landmarks")
-    assert find_others(None, data_set) == beside
-    assert find_others("elsewhere", data_set).name == "elsewhere"
+    assert find_unknown(None, data_set) is None
+    beside = make_unknown(tmp_path / "not_landmarks")
+    assert find_unknown(None, data_set) == beside
+    assert find_unknown("elsewhere", data_set).name == "elsewhere"
 
 
 def test_the_heat_is_where_the_class_is_seen(pictures, tmp_path):

@@ -12,8 +12,8 @@ from tag_library import photo, table
 from src import tag
 from src.data.folders import load_pictures
 from src.data.transforms import Preprocess
-from src.export import export
 from src.inference import openvino as runtime
+from src.inference.exporter import export
 from src.inference.predictor import Predictor
 from src.landmarks.table import COLUMNS, read_landmarks
 from src.models.scratch import LandmarkNet, NetSettings

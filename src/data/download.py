@@ -12,23 +12,24 @@ import logging
 import os
 import shutil
 import stat
+import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
+from typing import IO
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from tqdm.auto import tqdm
 
-try:
-    import fcntl
-except ImportError:  # Windows has no flock: running one download at a time is up to the user there
-    fcntl = None
-
 from src.data.errors import DataError
 from src.photos.files import SUFFIXES
+
+if sys.platform != "win32":  # which has no flock: one download at a time is up to the user there
+    import fcntl
 
 URL = "https://udacity-dlnfd.s3-us-west-1.amazonaws.com/datasets/landmark_images.zip"  # 750 MB
 TIMEOUT = 30  # seconds without a byte
@@ -76,17 +77,12 @@ def _is_whole(folder: Path) -> bool:
 
 
 @contextmanager
-def _locked(path: Path):
+def _locked(path: Path) -> Iterator[None]:
     """Hold the lock file; the lock is the kernel's, so a killed process does not keep it."""
     held = False
     while not held:
         with path.open("a") as file:
-            try:
-                if fcntl:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                logger.warning("Waiting for another process that is fetching the pictures")
-                fcntl.flock(file, fcntl.LOCK_EX)
+            _lock(file)
             with suppress(FileNotFoundError):  # the holder before may have deleted this very file
                 held = os.path.samestat(os.fstat(file.fileno()), path.stat())
             if held:
@@ -95,6 +91,15 @@ def _locked(path: Path):
                 finally:
                     with suppress(PermissionError):  # Windows deletes no open file
                         path.unlink(missing_ok=True)
+
+
+def _lock(file: IO[str]) -> None:
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.warning("Waiting for another process that is fetching the pictures")
+            fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _complete(target: Path, work: Path, url: str, progress: bool, classes: int) -> None:
@@ -163,7 +168,7 @@ def _fetch_once(url: str, archive: Path, progress: bool) -> None:
         etag, date = (response.headers.get(name, "") for name in ("ETag", "Last-Modified"))
         validator = etag if etag.startswith('"') else date  # If-Range takes no weak ETag
         if response.status == 206:
-            size = known.get("size")
+            size = int(known.get("size") or 0)
             span = response.headers.get("Content-Range")
             same = validator in ("", known.get("validator"))
             if not have or not same or span != f"bytes {have}-{size - 1}/{size}":

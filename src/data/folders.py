@@ -18,17 +18,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from src.data.dataset import EpochSampler, PictureDataset, channel_statistics, fingerprint
+from src.data.dataset import EpochSampler, PictureDataset
+from src.data.decoded import DecodedPictures, channel_statistics, fingerprint
 from src.data.download import URL, download_data_set
 from src.data.errors import DataError
 from src.data.transforms import EvalTransform, Preprocess, TrainTransform
-from src.photos.files import SUFFIXES
-from src.training import distributed as parallel
+from src.files import FileError
+from src.photos import files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-OTHER = -1  # the label of a photo that shows none of the landmarks
+UNKNOWN = -1  # the label of a photo that shows none of the landmarks
 
 
 def find_data_set(root: str | Path | None = None, *, download: bool = True) -> Path:
@@ -53,16 +54,24 @@ def find_data_set(root: str | Path | None = None, *, download: bool = True) -> P
     return download_data_set(folder)
 
 
-def find_photos(folder: str | Path) -> list[Path]:
-    """All picture files anywhere in a folder, sorted.
+def list_photos(folder: str | Path) -> list[Path]:
+    """All photos anywhere in a folder, by their names, sorted; hidden ones are left out.
 
     Raises:
-        DataError: there are none.
+        DataError: there are none, or one cannot be read.
     """
-    files = (path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not (found := sorted(path for path in files if path.is_file())):
-        raise DataError(f"{folder} has no picture files; name a folder of photos.")
-    return found
+    folder = Path(folder)
+    try:
+        found = list(files.find_photos(folder))
+    except FileError as error:
+        raise DataError(str(error)) from error
+    for photo in found:
+        if photo.error:
+            raise DataError(f"{photo.path}: {photo.error}")
+    if not found:
+        raise DataError(f"{folder} has no pictures: add some, or name another folder.")
+    absolute = folder.resolve()
+    return sorted(folder / Path(photo.path).relative_to(absolute) for photo in found)
 
 
 def list_pictures(folder: str | Path) -> tuple[list[Path], list[int], list[str]]:
@@ -80,9 +89,7 @@ def list_pictures(folder: str | Path) -> tuple[list[Path], list[int], list[str]]
         raise DataError(f"{folder} has no class folders: put one folder of pictures per class there.")
     paths, labels = [], []
     for label, class_folder in enumerate(classes):
-        found = sorted(p for p in class_folder.iterdir() if p.suffix.lower() in SUFFIXES)
-        if not found:
-            raise DataError(f"{class_folder} has no pictures: add some or remove the folder.")
+        found = list_photos(class_folder)
         paths += found
         labels += [label] * len(found)
     return paths, labels, [c.name for c in classes]
@@ -95,29 +102,29 @@ def stratified_split(labels: Sequence[int], fraction: float, seed: int) -> tuple
     training. The generator is the split's own: the same arguments always give the same split.
     """
     generator = np.random.default_rng(seed)
-    labels = np.asarray(labels)
-    train, valid = [], []
+    train: list[int] = []
+    valid: list[int] = []
     for label in np.unique(labels):
-        members = generator.permutation(np.flatnonzero(labels == label))
+        members = generator.permutation(np.flatnonzero(np.equal(labels, label)))
         count = min(max(1, round(fraction * len(members))), len(members) - 1)
         valid += members[:count].tolist()
         train += members[count:].tolist()
     return sorted(train), sorted(valid)
 
 
-def find_others(folder: str | Path | None, root: Path) -> Path | None:
+def find_unknown(folder: str | Path | None, root: Path) -> Path | None:
     """The folder of photos of no landmark: ``folder``, else ``not_landmarks/`` beside ``root``, if any."""
     beside = root.resolve().parent / "not_landmarks"
     return Path(folder) if folder else beside if beside.is_dir() else None
 
 
-def split_others(folder: str | Path, seed: int = 0) -> tuple[list[Path], list[Path]]:
+def split_unknown(folder: str | Path, seed: int = 0) -> tuple[list[Path], list[Path]]:
     """Photos that show none of the landmarks: one half to learn from and choose by, one to measure on.
 
     Raises:
         DataError: the folder has fewer than two pictures.
     """
-    paths = find_photos(folder)
+    paths = list_photos(folder)
     if len(paths) < 2:
         raise DataError(f"{folder} has a single picture: half of them are kept for the test, add more.")
     learn, measure = stratified_split([0] * len(paths), 0.5, seed)
@@ -126,25 +133,32 @@ def split_others(folder: str | Path, seed: int = 0) -> tuple[list[Path], list[Pa
 
 def take_of_every_class(labels: Sequence[int], limit: int) -> list[int]:
     """Positions of about ``limit`` pictures, spread evenly over the classes, at least one of each."""
-    labels = np.asarray(labels)
-    each = max(1, limit // len(np.unique(labels)))
-    return sorted(i for c in np.unique(labels) for i in np.flatnonzero(labels == c)[:each].tolist())
+    classes = np.unique(labels)
+    each = max(1, limit // len(classes))
+    return sorted(i for c in classes for i in np.flatnonzero(np.equal(labels, c))[:each].tolist())
+
+
+class PictureLoader(DataLoader):
+    """Batches of labelled pictures: normalised ``(N, 3, size, size)``, and labels ``(N,)``."""
+
+    dataset: PictureDataset
 
 
 @dataclass(frozen=True)
 class Pictures:
     """The three loaders and what is known of the data behind them.
 
-    Photos of none of the landmarks, if there are any, are among the training pictures, labelled −1.
+    Photos of none of the landmarks, if there are any, are among the training pictures, labelled `UNKNOWN`.
     """
 
-    train: DataLoader
-    valid: DataLoader
-    test: DataLoader
+    train: PictureLoader
+    valid: PictureLoader
+    test: PictureLoader
     class_names: list[str]
     mean: list[float]
     std: list[float]
     size: int
+    valid_fraction: float
     split_seed: int
     fingerprint: str
 
@@ -154,11 +168,11 @@ class Pictures:
         return Preprocess(self.size, self.mean, self.std)
 
     @property
-    def train_plain(self) -> DataLoader:
+    def train_plain(self) -> PictureLoader:
         """The training pictures in their order, seen as in evaluation."""
         dataset = copy.copy(self.train.dataset)
         dataset.transform = EvalTransform(self.size, self.mean, self.std)
-        return DataLoader(dataset, self.train.batch_size, num_workers=self.valid.num_workers)
+        return PictureLoader(dataset, self.train.batch_size, num_workers=self.valid.num_workers)
 
 
 def default_cache() -> Path:
@@ -188,10 +202,12 @@ def load_pictures(
     strong: bool = True,
     zoom: float = 0.35,
     normalise: tuple[Sequence[float], Sequence[float]] | None = None,
-    others: str | Path | None = None,
+    unknown: str | Path | None = None,
     limit: int | None = None,
     workers: int = 2,
     cache: Path | None = None,
+    rank: int = 0,
+    processes: int = 1,
 ) -> Pictures:
     """Build the training, validation and test loaders of a data set.
 
@@ -202,19 +218,18 @@ def load_pictures(
         batch_size: pictures a batch, over all processes; the last one of an epoch may be shorter.
         normalise: mean and standard deviation to use (those of pretrained weights), else measured on
             the training pictures.
-        others: folder of photos that show none of the landmarks; half of them (`split_others`) join the
-            training pictures with the label −1.
+        unknown: folder of photos that show none of the landmarks; half of them (`split_unknown`) join the
+            training pictures with the label `UNKNOWN`.
         limit: take about so many training pictures, and as many of all others in proportion.
         workers: processes that load and augment training pictures.
         cache: folder for decoded pictures and statistics; `default_cache` if not given.
+        rank, processes: which of how many processes trains with these loaders.
 
     Raises:
         DataError: something is wrong with the data set; the message names the file and the remedy.
     """
-    if batch_size % parallel.processes():
-        raise ValueError(
-            f"batch_size={batch_size} must divide evenly among {parallel.processes()} processes."
-        )
+    if batch_size % processes:
+        raise ValueError(f"batch_size={batch_size} must divide evenly among {processes} processes.")
     root, cache = Path(root), cache or default_cache()
     paths, labels, class_names = list_pictures(root / "train")
     test_paths, test_labels, test_classes = list_pictures(root / "test")
@@ -223,51 +238,68 @@ def load_pictures(
         raise DataError(f"{root}: train/ and test/ have different classes ({differ}): make them alike.")
     train, valid = stratified_split(labels, valid_fraction, split_seed)
     test = list(range(len(test_paths)))
+    learnt = split_unknown(unknown)[0] if unknown else []
     if limit:
         share = limit / len(train)
-        train = [train[i] for i in take_of_every_class([labels[j] for j in train], limit)]
-        valid = [valid[i] for i in take_of_every_class([labels[j] for j in valid], int(share * len(valid)))]
-        test = take_of_every_class(test_labels, int(share * len(test)))
+        train, valid = (_limited(part, labels, share) for part in (train, valid))
+        test = _limited(test, test_labels, share)
+        learnt = learnt[: max(1, round(share * len(learnt)))]
     train_paths = [paths[i] for i in train]
-    mean, std = normalise or channel_statistics(train_paths, cache)
+    # one file of decoded pictures, whatever part of them is kept for validation
+    decoded = DecodedPictures([paths[i] for i in sorted(train + valid)] + learnt, cache)
+    mean, std = normalise or channel_statistics(decoded, train_paths)
     size = eval_size or sizes[-1]
     evaluated = EvalTransform(size, mean, std)
     augmented = TrainTransform(sizes, mean, std, epochs=epochs, strong=strong, zoom=zoom)
 
-    def dataset(paths, labels, chosen, transform, cache):
-        paths, labels = [paths[i] for i in chosen], [labels[i] for i in chosen]
-        return PictureDataset(paths, labels, class_names, transform, seed=seed, cache=cache)
-
-    def loader(dataset, batch_size, sampler=None, workers=workers):
-        return DataLoader(
-            dataset,
-            batch_size,
-            sampler=sampler,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            worker_init_fn=None if torch.cuda.is_available() else _step_aside,
-            pin_memory=torch.cuda.is_available(),
-            # else starting workers draws from the global generator, and a resumed run would differ
-            generator=torch.Generator(),
-        )
-
-    strangers = split_others(others)[0] if others else []
-    strangers = strangers[: max(1, round(share * len(strangers)))] if limit else strangers
-    everything, every_label = paths + strangers, labels + [OTHER] * len(strangers)
-    train += range(len(paths), len(everything))
-    train_set = dataset(everything, every_label, train, augmented, cache)
+    train_set = PictureDataset(
+        train_paths + learnt,
+        [labels[i] for i in train] + [UNKNOWN] * len(learnt),
+        class_names,
+        augmented,
+        seed=seed,
+        decoded=decoded,
+    )
+    valid_set = PictureDataset(
+        [paths[i] for i in valid], [labels[i] for i in valid], class_names, evaluated, decoded=decoded
+    )
+    test_set = PictureDataset(
+        [test_paths[i] for i in test], [test_labels[i] for i in test], class_names, evaluated
+    )
+    sampler = EpochSampler(len(train_set), seed, rank, processes)
     return Pictures(
-        train=loader(train_set, batch_size // parallel.processes(), EpochSampler(len(train_set), seed)),
-        valid=loader(dataset(paths, labels, valid, evaluated, cache), batch_size, workers=min(1, workers)),
-        test=loader(
-            dataset(test_paths, test_labels, test, evaluated, None), batch_size, workers=min(1, workers)
-        ),
+        train=_loader(train_set, batch_size // processes, workers, sampler),
+        valid=_loader(valid_set, batch_size, min(1, workers)),
+        test=_loader(test_set, batch_size, min(1, workers)),
         class_names=class_names,
         mean=list(mean),
         std=list(std),
         size=size,
+        valid_fraction=valid_fraction,
         split_seed=split_seed,
-        fingerprint=fingerprint(train_set.paths),
+        fingerprint=fingerprint(train_set.paths, decoded.digests),
+    )
+
+
+def _limited(chosen: Sequence[int], labels: Sequence[int], share: float) -> list[int]:
+    """About this share of the chosen positions, from every class."""
+    kept = take_of_every_class([labels[i] for i in chosen], round(share * len(chosen)))
+    return [chosen[i] for i in kept]
+
+
+def _loader(
+    dataset: PictureDataset, batch_size: int, workers: int, sampler: EpochSampler | None = None
+) -> PictureLoader:
+    return PictureLoader(
+        dataset,
+        batch_size,
+        sampler=sampler,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        worker_init_fn=None if torch.cuda.is_available() else _step_aside,
+        pin_memory=torch.cuda.is_available(),
+        # else starting workers draws from the global generator, and a resumed run would differ
+        generator=torch.Generator(),
     )
 
 

@@ -1,8 +1,7 @@
 """What a network sees of a picture: the same module in evaluation and export, and the augmentations."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +16,9 @@ class Preprocess(nn.Module):
     differ. Input: NCHW, uint8 or float in [0, 1], any height and width. Output: float
     ``(N, 3, size, size)``.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, size: int, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
@@ -37,6 +39,12 @@ class Preprocess(nn.Module):
         top, left = (new_height - self.size) // 2, (new_width - self.size) // 2
         x = x[:, :, top : top + self.size, left : left + self.size]
         return (x - self.mean) / self.std
+
+
+class Transform(Protocol):
+    """From uint8 ``(3, H, W)``, as the given epoch sees it, to a normalised float ``(3, size, size)``."""
+
+    def __call__(self, picture: Tensor, epoch: int = 0) -> Tensor: ...
 
 
 class EvalTransform:

@@ -9,21 +9,24 @@ other landmarks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from scipy import optimize, special
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch import nn
 
 from src.data.dataset import PictureDataset
-from src.data.folders import OTHER, Pictures, split_others
-from src.evaluate import Predictions, extract_features, predict
-from src.evaluation.statistics import choose_threshold, fit_temperature
+from src.data.decoded import content_digests
+from src.data.folders import UNKNOWN, PictureLoader, Pictures, split_unknown
+from src.evaluation.predictions import Predictions, extract_features, predict
+from src.inference.exporter import Calibration
+from src.models.classifier import Classifier
 
 # Where the network trained with everyday photos. Chosen on validation photos of a network that was trained
 # without ten landmarks: of their photos 55 % are answered instead of 59 % with 1, at 96.5 % coverage. Lower
@@ -31,39 +34,15 @@ from src.evaluation.statistics import choose_threshold, fit_temperature
 GATE_POWER = 0.5
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """What is fitted after the training and travels inside the export.
-
-    Attributes:
-        temperature: divides the logits before the softmax (arXiv:1706.04599).
-        threshold: the smallest ``known`` at which an answer is given.
-        gate: from features ``(N, F)`` to the log odds ``(N, 1)`` that a photo shows a place at all;
-            None for a network that has never met other photos.
-        gate_power: ``known`` is what the gate says to this power, times the largest probability.
-    """
-
-    temperature: float = 1.0
-    threshold: float = 0.5
-    gate: nn.Linear | None = None
-    gate_power: float = 1.0
-
-    def shown(self, features: Tensor) -> Tensor:
-        """What the gate says of features ``(N, F)``: factors of ``known`` ``(N,)``, in [0, 1]."""
-        if self.gate is None:
-            return torch.ones(len(features))
-        return self.gate(features).sigmoid()[:, 0] ** self.gate_power
-
-
-def fit_gate(places: np.ndarray, others: np.ndarray) -> nn.Linear:
-    """Fit the gate: logistic regression that tells features ``(N, F)`` of landmarks from others.
+def fit_gate(places: np.ndarray, unknown: np.ndarray) -> nn.Linear:
+    """Fit the gate: logistic regression that tells features ``(N, F)`` of landmarks from those of none.
 
     Both sides weigh the same, however many pictures they have.
     """
     # strongly regularised: it has to hold for kinds of photos that it never met
     regression = LogisticRegression(C=0.01, max_iter=1000, class_weight="balanced")
     model = make_pipeline(StandardScaler(), regression)
-    model.fit(np.concatenate([places, others]), np.repeat([1, 0], [len(places), len(others)]))
+    model.fit(np.concatenate([places, unknown]), np.repeat([1, 0], [len(places), len(unknown)]))
     weight = regression.coef_ / model[0].scale_  # the scaling folded into one layer
     gate = nn.Linear(places.shape[1], 1)
     with torch.no_grad():
@@ -72,14 +51,51 @@ def fit_gate(places: np.ndarray, others: np.ndarray) -> nn.Linear:
     return gate.requires_grad_(False)
 
 
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature T in [0.05, 20] for which softmax(logits / T) has the lowest log loss.
+
+    `logits` (N, C) may be probabilities as well. Fit it on validation pictures, never on test ones.
+    """
+    logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    if (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
+        logits = np.log(logits.clip(1e-12))
+    rows = np.arange(len(labels))
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits / math.exp(log_temperature)
+        return -special.log_softmax(scaled, axis=1)[rows, labels].mean()
+
+    found = optimize.minimize_scalar(loss, bounds=np.log([0.05, 20]), method="bounded")
+    return math.exp(found.x)
+
+
+def choose_threshold(predictions: Predictions, coverage: float = 0.965, accuracy: float = 0.95) -> float:
+    """The threshold on `known` from which a picture is answered, chosen on validation pictures.
+
+    The highest one that still answers the share `coverage` of them (a little more than the 95 % that
+    unseen pictures of the landmarks are to reach); where less than `accuracy` of
+    these answers are right, the lowest one of which so many are (the highest of all if none is).
+    """
+    order = np.argsort(-predictions.known, kind="stable")
+    known, answered = predictions.known[order], np.arange(1, len(order) + 1)
+    right = predictions.correct[order].cumsum() / answered
+    possible = np.append(known[1:] < known[:-1], True)  # equal ones are answered together
+    known, share, right = known[possible], answered[possible] / len(order), right[possible]
+    choice = int(np.argmax(share >= coverage))
+    if right[choice] < accuracy:
+        choice = int(np.flatnonzero(right[:choice] >= accuracy).max(initial=0))
+    return float(known[choice])
+
+
 def calibrate(
-    network: nn.Module, pictures: Pictures, others: str | Path | None = None
+    network: Classifier, pictures: Pictures, unknown: str | Path | None = None
 ) -> tuple[Calibration, Predictions]:
-    """Fit temperature and threshold on the validation pictures, and the gate where ``others`` are given.
+    """Fit temperature and threshold on the validation pictures, and the gate where ``unknown`` is given.
 
     Args:
-        network: on the CPU, with ``features`` and ``head``.
-        others: folder of photos of no landmark; only the half that `split_others` sets aside for
+        network: the trained network, on any device.
+        pictures: those it was trained on.
+        unknown: folder of photos of no landmark; only the half that `split_unknown` sets aside for
             learning is read.
 
     Returns:
@@ -87,20 +103,26 @@ def calibrate(
     """
     validated = predict(network, pictures.valid, pictures.class_names)
     temperature = fit_temperature(validated.probabilities, validated.labels)
-    if not others:
-        calibrated = validated.with_temperature(temperature)
-        return Calibration(temperature, choose_threshold(calibrated)), calibrated
-    places = pictures.train_plain
-    shown = np.asarray(places.dataset.labels) != OTHER  # those that the network trained on come below
-    learnt = split_others(others)[0]
-    dataset = PictureDataset(
-        learnt, [OTHER] * len(learnt), pictures.class_names, pictures.valid.dataset.transform
-    )
-    strangers = DataLoader(dataset, pictures.valid.batch_size, num_workers=pictures.valid.num_workers)
-    gate = fit_gate(extract_features(network, places)[shown], extract_features(network, strangers))
-    power = GATE_POWER if not shown.all() else 1.0
-    calibration = Calibration(temperature, gate=gate, gate_power=power)
-    with torch.inference_mode():
-        factors = calibration.shown(torch.from_numpy(extract_features(network, pictures.valid)))
-    calibrated = validated.with_temperature(temperature, factors.numpy())
+    trained = pictures.train.dataset
+    exposed = [path for path, label in zip(trained.paths, trained.labels, strict=True) if label == UNKNOWN]
+    learnt = split_unknown(unknown)[0] if unknown else []
+    digests = tuple(content_digests({*exposed, *learnt}).values())
+    calibration, shown = Calibration(temperature, learnt=digests), np.ones(len(validated))
+    if unknown:
+        gate = _gate_of(network, pictures, learnt)
+        calibration = replace(calibration, gate=gate, gate_power=GATE_POWER if exposed else 1.0)
+        with torch.inference_mode():
+            features = torch.from_numpy(extract_features(network, pictures.valid))
+            shown = calibration.shown(features).numpy()
+    calibrated = validated.with_temperature(temperature, shown)
     return replace(calibration, threshold=choose_threshold(calibrated)), calibrated
+
+
+def _gate_of(network: Classifier, pictures: Pictures, learnt: list[Path]) -> nn.Linear:
+    """The gate between the landmarks among the training pictures and the photos of none, `learnt`."""
+    plain, evaluated = pictures.train_plain, pictures.valid
+    places = np.not_equal(plain.dataset.labels, UNKNOWN)
+    labels = [UNKNOWN] * len(learnt)
+    dataset = PictureDataset(learnt, labels, pictures.class_names, evaluated.dataset.transform)
+    loader = PictureLoader(dataset, evaluated.batch_size, num_workers=evaluated.num_workers)
+    return fit_gate(extract_features(network, plain)[places], extract_features(network, loader))

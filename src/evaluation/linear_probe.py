@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from src.data.folders import load_pictures
-from src.evaluate import Predictions, extract_features
+from src.evaluation.predictions import Predictions, extract_features
 from src.models.pretrained import build_transfer
 
 

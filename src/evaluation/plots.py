@@ -7,102 +7,45 @@ nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
 from pathlib import Path
-from textwrap import fill, shorten
-from typing import TYPE_CHECKING
+from textwrap import fill
 
-import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
-from PIL import Image
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from src.data.dataset import read_picture
-from src.evaluate import Predictions, confusion, per_class
+from src.data.decoded import read_picture
+from src.evaluation.metrics import confusion, per_class
+from src.evaluation.predictions import Predictions
 from src.evaluation.statistics import expected_calibration_error, reliability_bins, wilson_interval
-
-if TYPE_CHECKING:
-    from matplotlib.axis import Axis
-
-    from src.inference.predictor import Predictor
-
-# Okabe and Ito's colours, which any colour vision tells apart
-BLUE, ORANGE = "#0072B2", "#D55E00"
-INK, GREY, PALE = "#222222", "#767676", "#E4E4E4"
-MISTAKES = LinearSegmentedColormap.from_list("mistakes", ["#FCE8DA", "#F3A66E", ORANGE])
-PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
-STYLE = {
-    "figure.dpi": 90,  # a notebook keeps every picture in its file
-    "figure.constrained_layout.use": True,
-    "font.size": 9.5,
-    "text.color": INK,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10.5,
-    "axes.titlepad": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "grid.color": PALE,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "legend.frameon": False,
-}
+from src.evaluation.style import (
+    BLUE,
+    GREY,
+    INK,
+    MISTAKES,
+    ORANGE,
+    PLAIN,
+    percent,
+    percent_ticks,
+    short,
+    styled,
+    subplots,
+)
+from src.inference.answers import Answering
 
 
-def _percent(value: float, digits: int = 1) -> str:
-    return f"{100 * value:.{digits}f} %"
-
-
-def _percent_ticks(axis: Axis, most: int = 6) -> None:
-    axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
-
-
-def _styled(plot: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Draw in this module's style and leave pyplot as it was."""
-
-    @wraps(plot)
-    def styled(*args, **kwargs) -> Figure:
-        import matplotlib.pyplot as plt
-
-        with matplotlib.rc_context(STYLE):
-            figure = plot(*args, **kwargs)
-            figure.draw_without_rendering()  # makes ticks and layout while the style holds
-        figure.set_layout_engine("none")  # the layout is done, and slow for a hundred labels
-        plt.close(figure)
-        return figure
-
-    return styled
-
-
-def _subplots(*args, **kwargs):
-    import matplotlib.pyplot as plt  # here, because it chooses a backend
-
-    return plt.subplots(*args, **kwargs)
-
-
-def _short(name: str, width: int = 30) -> str:
-    return shorten(name, width, placeholder=" …")
-
-
-@_styled
+@styled
 def plot_confusion(predictions: Predictions) -> Figure:
     """Counts of what is taken for what; the darker, the larger its share of the row."""
-    counts, names = confusion(predictions), [_short(name) for name in predictions.names]
+    counts, names = confusion(predictions), [short(name) for name in predictions.names]
     share = counts / counts.sum(axis=1, keepdims=True).clip(1)
     diagonal = np.eye(len(counts), dtype=bool)
     mistakes = np.ma.masked_where(diagonal | (counts == 0), share)
     darkest = max(0.3, float(share[~diagonal].max(initial=0)))
 
     side = max(4.5, 2.6 + 0.21 * len(counts))  # inches
-    figure, axis = _subplots(figsize=(side, side))
+    figure, axis = subplots(figsize=(side, side))
     axis.imshow(np.ma.masked_where(~diagonal, share), cmap="Greys", vmin=0, vmax=8)
     axis.imshow(mistakes, cmap=MISTAKES, vmin=0, vmax=darkest)
     for row, column in zip(*np.nonzero(counts), strict=True):
@@ -120,13 +63,13 @@ def plot_confusion(predictions: Predictions) -> Figure:
     axis.spines[:].set_visible(False)
     axis.set_xlabel("what the network says")
     axis.set_ylabel("what the photo shows")
-    right = f"{_percent(predictions.correct.mean())} of {len(predictions)} photos are right (grey)"
+    right = f"{percent(predictions.correct.mean())} of {len(predictions)} photos are right (grey)"
     title = f"{right}; mistakes are orange, darker for a larger share of the row"
     figure.suptitle(fill(title, int(11 * side)))
     return figure
 
 
-@_styled
+@styled
 def plot_reliability(predictions: Predictions) -> Figure:
     """Accuracy against confidence in bins of equal mass, the gap of each bin, and a histogram."""
     bins = reliability_bins(predictions.confidence, predictions.correct)
@@ -136,9 +79,7 @@ def plot_reliability(predictions: Predictions) -> Figure:
     ).T
     colors = np.where(bins.accuracy < bins.confidence, ORANGE, BLUE)
 
-    figure, axes = _subplots(
-        2, 2, figsize=(9.5, 4.6), height_ratios=(3, 1), width_ratios=(3, 2), sharex="col"
-    )
+    figure, axes = subplots(2, 2, figsize=(9.5, 4.6), height_ratios=(3, 1), width_ratios=(3, 2), sharex="col")
     top, histogram = axes[:, 0]
     lowest = min(0.9, np.floor(10 * min(bins.confidence.min(), bins.accuracy.min())) / 10)
     top.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 3)))
@@ -148,11 +89,11 @@ def plot_reliability(predictions: Predictions) -> Figure:
     limits = (lowest - margin, 1 + margin)
     top.set(xlim=limits, ylim=limits, ylabel="share that is right")
     top.set_title("Each dot is a group of photos; on the line it is as right as it claims")
-    _percent_ticks(top.yaxis)
+    percent_ticks(top.yaxis)
     top.grid()
     histogram.hist(predictions.confidence, bins=np.linspace(lowest, 1, 26), color=GREY)
     histogram.set(xlabel="confidence: probability of the first guess", ylabel="photos")
-    _percent_ticks(histogram.xaxis)
+    percent_ticks(histogram.xaxis)
     histogram.yaxis.set_major_locator(MaxNLocator(2, integer=True))
 
     for axis in axes[:, 1]:
@@ -162,18 +103,18 @@ def plot_reliability(predictions: Predictions) -> Figure:
     gaps.barh(rows, gap, color=colors, height=0.7)
     gaps.hlines(rows, low - bins.confidence, high - bins.confidence, color=INK, linewidth=0.8)
     gaps.axvline(0, color=INK, linewidth=0.8)
-    gaps.set_yticks(rows, [_percent(value) for value in bins.confidence], fontsize=8.5)
+    gaps.set_yticks(rows, [percent(value) for value in bins.confidence], fontsize=8.5)
     gaps.invert_yaxis()
     gaps.set(ylabel="mean confidence of the group", xlabel="accuracy − confidence, with 95 % interval")
     gaps.set_title("Orange claims too much, blue too little")
-    _percent_ticks(gaps.xaxis, 5)
+    percent_ticks(gaps.xaxis, 5)
     gaps.tick_params(axis="y", length=0)
     groups = f"{len(bins)} groups of about {bins['count'].iloc[0]} photos"
-    figure.suptitle(f"Calibration error (ECE) {_percent(error)} over {groups}")
+    figure.suptitle(f"Calibration error (ECE) {percent(error)} over {groups}")
     return figure
 
 
-@_styled
+@styled
 def plot_mistakes(predictions: Predictions, n: int = 12) -> Figure:
     """The most confident mistakes as pictures, with what was said and what is there."""
     wrong = np.flatnonzero(~predictions.correct & (predictions.labels >= 0))
@@ -181,15 +122,15 @@ def plot_mistakes(predictions: Predictions, n: int = 12) -> Figure:
     columns = min(4, max(2, len(worst)))
     rows = max(1, -(-len(worst) // columns))
     size = (2.45 * columns, 2.2 * rows)
-    figure, axes = _subplots(rows, columns, figsize=size, dpi=66, squeeze=False)
+    figure, axes = subplots(rows, columns, figsize=size, dpi=66, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
         axis.set_anchor("NW")
     for axis, row in zip(axes.flat, worst, strict=False):
-        axis.imshow(read_picture(Path(predictions.paths[row]), 160))
-        said = _short(predictions.names[predictions.predicted[row]], 24)
-        shown = _short(predictions.names[predictions.labels[row]], 32)
-        sure = _percent(predictions.confidence[row], 0)
+        axis.imshow(read_picture(predictions.paths[row], 160))
+        said = short(predictions.names[predictions.predicted[row]], 24)
+        shown = short(predictions.names[predictions.labels[row]], 32)
+        sure = percent(predictions.confidence[row], 0)
         axis.set_title(f"said {said} ({sure})\nis {shown}", fontsize=8.5, pad=4)
     count = f"{len(wrong)} of {len(predictions)} photos"
     if len(worst):
@@ -199,40 +140,40 @@ def plot_mistakes(predictions: Predictions, n: int = 12) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def plot_per_class(predictions: Predictions) -> Figure:
     """F1, precision and recall of every class, the weakest on top."""
     table = per_class(predictions).query("support > 0").sort_values("f1", ignore_index=True)
-    figure, axis = _subplots(figsize=(7.5, 1.3 + 0.19 * len(table)))
+    figure, axis = subplots(figsize=(7.5, 1.3 + 0.19 * len(table)))
     rows = table.index
     axis.hlines(rows, table.precision, table.recall, color=GREY, linewidth=1)
     axis.scatter(table.precision, rows, marker="D", s=20, color=ORANGE, label="precision")
     axis.scatter(table.recall, rows, marker="o", s=26, color=BLUE, label="recall")
     axis.scatter(table.f1, rows, marker="|", s=70, color=INK, label="F1")
-    labels = [f"{_short(row.landmark)}  ({row.support})" for row in table.itertuples()]
+    labels = [f"{short(row.landmark)}  ({row.support})" for row in table.itertuples()]
     axis.set_yticks(rows, labels, fontsize=8.5)
     axis.set_ylim(len(table) - 0.4, -0.6)
     axis.tick_params(axis="y", length=0)
-    _percent_ticks(axis.xaxis)
+    percent_ticks(axis.xaxis)
     axis.grid(axis="x")
     legend = {"ncols": 3, "handletextpad": 0.1, "columnspacing": 1, "borderaxespad": 0}
     axis.legend(loc="lower right", bbox_to_anchor=(1, 1), **legend)
-    axis.set_title(f"Weakest first; mean F1 {_percent(table.f1.mean())}")
+    axis.set_title(f"Weakest first; mean F1 {percent(table.f1.mean())}")
     return figure
 
 
-@_styled
+@styled
 def plot_rejection(predictions: Predictions, unknown: Predictions, threshold: float) -> Figure:
-    """How surely photos of landmarks and others count as known, and what any threshold costs."""
+    """How surely photos of landmarks and of none count as known, and what any threshold costs."""
     thresholds = np.quantile(predictions.known.astype(np.float64), np.linspace(0, 1, 301))
     answered = np.array([predictions.answered(t) for t in thresholds])
     coverage = answered.mean(axis=1)
     right = (answered & predictions.correct).sum(axis=1) / answered.sum(axis=1)
-    others = np.array([unknown.answered(t).mean() for t in thresholds])
+    passed = np.array([unknown.answered(t).mean() for t in thresholds])
     here, lost = predictions.answered(threshold), unknown.answered(threshold).mean()
 
-    figure, axes = _subplots(2, 2, figsize=(10, 5), sharex="col", width_ratios=(5, 4))
-    named = ("photos of the landmarks", predictions, BLUE), ("other photos", unknown, ORANGE)
+    figure, axes = subplots(2, 2, figsize=(10, 5), sharex="col", width_ratios=(5, 4))
+    named = ("photos of the landmarks", predictions, BLUE), ("unknown photos", unknown, ORANGE)
     for axis, (name, data, color) in zip(axes[:, 0], named, strict=True):
         axis.hist(data.known, bins=np.linspace(0, 1, 41), color=color, log=True)
         axis.set_ylim(bottom=0.7)
@@ -240,38 +181,38 @@ def plot_rejection(predictions: Predictions, unknown: Predictions, threshold: fl
         axis.yaxis.set_minor_formatter(NullFormatter())
         axis.axvline(threshold, color=INK, linewidth=1)
         axis.set_ylabel("photos (log scale)")
-        share = _percent(data.answered(threshold).mean())
+        share = percent(data.answered(threshold).mean())
         axis.set_title(f"{len(data)} {name}: {share} answered", color=color)
     axes[1, 0].set(xlim=(0, 1), xlabel=f"known; answered from the line, {threshold:.3g}, on")
 
     top, bottom = axes[:, 1]
     shown = coverage >= min(0.5, here.mean())
     top.plot(coverage[shown], right[shown], color=BLUE)
-    bottom.plot(coverage[shown], others[shown], color=ORANGE)
+    bottom.plot(coverage[shown], passed[shown], color=ORANGE)
     top.set_ylabel("right among the answered")
-    bottom.set_ylabel("other photos answered")
-    bottom.set_ylim(0, 1.05 * max(others.max(), 0.01))
+    bottom.set_ylabel("unknown photos answered")
+    bottom.set_ylim(0, 1.05 * max(passed.max(), 0.01))
     bottom.set_xlabel("landmark photos answered")
-    _percent_ticks(bottom.xaxis)
+    percent_ticks(bottom.xaxis)
     for axis in (top, bottom):
-        _percent_ticks(axis.yaxis, 5)
+        percent_ticks(axis.yaxis, 5)
         axis.grid()
     if here.any():
         accuracy = predictions.correct[here].mean()
         top.plot(here.mean(), accuracy, "o", color=INK)
-        top.set_title(f"At the threshold {_percent(accuracy)} of the answers are right")
+        top.set_title(f"At the threshold {percent(accuracy)} of the answers are right")
     bottom.plot(here.mean(), lost, "o", color=INK)
-    bottom.set_title(f"and {_percent(lost)} of the other photos are answered")
+    bottom.set_title(f"and {percent(lost)} of the unknown photos are answered")
     return figure
 
 
-@_styled
+@styled
 def plot_history(history: pd.DataFrame) -> Figure:
     """Loss, accuracy and learning rate of each epoch.
 
     Columns epoch, train_loss, train_accuracy, valid_loss, valid_accuracy, lr.
     """
-    figure, axes = _subplots(1, 3, figsize=(11, 3.1))
+    figure, axes = subplots(1, 3, figsize=(11, 3.1))
     loss, accuracy, rate = axes
     marker = {"marker": "o", "markersize": 3.5} if len(history) < 20 else {}
     for axis, quantity in ((loss, "loss"), (accuracy, "accuracy")):
@@ -282,8 +223,8 @@ def plot_history(history: pd.DataFrame) -> Figure:
     best = history.loc[history.valid_accuracy.idxmax()]
     accuracy.plot(best.epoch, best.valid_accuracy, "o", color=BLUE)
     loss.set_title("Loss")
-    accuracy.set_title(f"Accuracy: best {_percent(best.valid_accuracy)} in epoch {best.epoch:.0f}")
-    _percent_ticks(accuracy.yaxis)
+    accuracy.set_title(f"Accuracy: best {percent(best.valid_accuracy)} in epoch {best.epoch:.0f}")
+    percent_ticks(accuracy.yaxis)
     rate.plot(history.epoch, history.lr, color=INK, linewidth=1.6, **marker)
     rate.set_title("Learning rate")
     rate.set_ylim(bottom=0)
@@ -308,13 +249,13 @@ def plot_all(predictions: Predictions, unknown: Predictions | None, threshold: f
     return drawn
 
 
-@_styled
-def plot_answers(predictor: Predictor, paths: Sequence[str | Path]) -> Figure:
+@styled
+def plot_answers(predictor: Answering, paths: Sequence[str | Path]) -> Figure:
     """Photos with what an export says of each: its three likeliest landmarks, or that it knows none."""
-    photos = [Image.fromarray(read_picture(Path(path), 512)) for path in paths]
+    photos = [read_picture(path, predictor.short_side) for path in paths]
     columns = min(2, len(photos))
     rows = -(-len(photos) // columns)
-    figure, axes = _subplots(
+    figure, axes = subplots(
         rows, 2 * columns, figsize=(5.4 * columns, 1.75 * rows), dpi=72, squeeze=False,
         width_ratios=[1.5, 1] * columns,
     )  # fmt: skip
@@ -327,19 +268,19 @@ def plot_answers(predictor: Predictor, paths: Sequence[str | Path]) -> Figure:
         colour = BLUE if answer.recognised else GREY
         bars.barh(range(len(guesses)), [g.probability for g in guesses], color=colour, height=0.28)
         for row, guess in enumerate(guesses):
-            text = f"{_short(guess.landmark.name)}  {_percent(guess.probability, 0)}"
+            text = f"{short(guess.landmark.name)}  {percent(guess.probability, 0)}"
             bars.text(0, row - 0.24, text, va="bottom", color=INK, fontsize=8.5)
         bars.set(xlim=(0, 1.6), ylim=(len(guesses) - 0.4, -0.8))
         headline = guesses[0].landmark.title if answer.recognised else "No landmark that I know"
-        bars.set_title(_short(headline, 44), fontsize=9, weight="bold")
+        bars.set_title(short(headline, 44), fontsize=9, weight="bold")
     return figure
 
 
 def live_curves() -> Callable[[pd.DataFrame], None]:
     """A function that draws the history so far into the notebook cell, in place of the last drawing."""
-    from IPython.display import display
+    from IPython.display import DisplayHandle, display
 
-    shown = []
+    shown: list[DisplayHandle] = []
 
     def draw(history: pd.DataFrame) -> None:
         figure = plot_history(history)

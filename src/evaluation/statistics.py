@@ -1,16 +1,12 @@
-"""How far a figure or a probability can be trusted: intervals, calibration error, temperature."""
+"""How far a figure can be trusted: intervals, calibration error, and whether two networks differ."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
-from scipy import optimize, special, stats
+from scipy import stats
 
-if TYPE_CHECKING:
-    from src.evaluate import Predictions
+from src.evaluation.predictions import Predictions
 
 BINS = 15  # of equal mass, for the expected calibration error
 
@@ -38,42 +34,6 @@ def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins
     """Mean distance between confidence (N,) and accuracy over bins of equal mass, in [0, 1]."""
     table = reliability_bins(confidence, correct, bins)
     return float(np.average((table.accuracy - table.confidence).abs(), weights=table["count"]))
-
-
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature T in [0.05, 20] for which softmax(logits / T) has the lowest log loss.
-
-    `logits` (N, C) may be probabilities as well. Fit it on validation pictures, never on test ones.
-    """
-    logits, labels = np.asarray(logits, dtype=np.float64), np.asarray(labels)
-    if (logits >= 0).all() and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
-        logits = np.log(logits.clip(1e-12))
-    rows = np.arange(len(labels))
-
-    def loss(log_temperature: float) -> float:
-        scaled = logits / math.exp(log_temperature)
-        return -special.log_softmax(scaled, axis=1)[rows, labels].mean()
-
-    found = optimize.minimize_scalar(loss, bounds=np.log([0.05, 20]), method="bounded")
-    return math.exp(found.x)
-
-
-def choose_threshold(predictions: Predictions, coverage: float = 0.965, accuracy: float = 0.95) -> float:
-    """The threshold on `known` from which a picture is answered, chosen on validation pictures.
-
-    The highest one that still answers the share `coverage` of them (a little more than the 95 % that
-    unseen pictures of the landmarks are to reach); where less than `accuracy` of
-    these answers are right, the lowest one of which so many are (the highest of all if none is).
-    """
-    order = np.argsort(-predictions.known, kind="stable")
-    known, answered = predictions.known[order], np.arange(1, len(order) + 1)
-    right = predictions.correct[order].cumsum() / answered
-    possible = np.append(known[1:] < known[:-1], True)  # equal ones are answered together
-    known, share, right = known[possible], answered[possible] / len(order), right[possible]
-    choice = int(np.argmax(share >= coverage))
-    if right[choice] < accuracy:
-        choice = int(np.flatnonzero(right[:choice] >= accuracy).max(initial=0))
-    return float(known[choice])
 
 
 def mcnemar(a: Predictions, b: Predictions) -> float:
