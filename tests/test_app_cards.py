@@ -10,9 +10,9 @@ from app_library import OTHERS, TAJ, FakePredictor, button, cards, inside, send,
 from conftest import encode, quarters
 from PIL import Image
 
-from src.app import card as cards_module
 from src.app.card import PhotoCard
 from src.app.page import LandmarkApp
+from src.app.wording import percent
 from src.landmarks.answer import Answer, Guess
 from src.landmarks.evidence import Revised
 
@@ -53,7 +53,7 @@ def test_an_unknown_photo_gets_no_name_as_its_headline(jpeg):
     [(0, "< 1 %"), (0.004, "< 1 %"), (0.126, "13 %"), (0.994, "> 99 %"), (1, "> 99 %")],
 )
 def test_never_quite_sure(probability, shown):
-    assert cards_module.percent(probability) == shown
+    assert text(percent(probability)) == shown
 
 
 def test_fewer_than_five_landmarks(jpeg):

@@ -174,7 +174,9 @@ def test_photos_of_one_upload_are_evidence_for_each_other(together):
     far = encode(quarters(320, 240))
     send(app, ("a.jpg", photo_of_an_outing(0)), ("b.jpg", photo_of_an_outing(1)), ("far.jpg", far))
     _, helped, far = cards(app)
-    assert ("Counts 1 photo taken nearby as evidence; alone it was Taj Mahal, 45 %." in helped) is together
+    assert (
+        "Counts 1 photo taken nearby as evidence; the picture alone: Taj Mahal, 45 %." in text(helped)
+    ) is together
     assert ("lt-known" in helped) is together
     assert "evidence" not in far
     assert "lt-unknown" in far
@@ -187,7 +189,7 @@ def test_photos_that_are_added_while_others_are_sent_start_from_the_answers_alon
     send(grown, *files[:2], of=2)
     send(grown, *files[2:], photo=3, of=3)
     send(at_once, *files)
-    assert "alone it was Taj Mahal, 45 %." in cards(grown)[1]
+    assert "the picture alone: Taj Mahal, 45 %." in text(cards(grown)[1])
     assert [card.record for card in grown.cards] == [card.record for card in at_once.cards]
     assert grown.cards[1].record.probability_alone == 0.45
 
@@ -196,3 +198,22 @@ def test_copies_of_one_photo_are_no_evidence_for_each_other():
     app = LandmarkApp(FakePredictor(known=0.45, best=0.45))
     send(app, *[(f"{number}.jpg", photo_of_an_outing(0)) for number in range(3)])
     assert [card.record.probability for card in app.cards] == [0.45] * 3
+
+
+def test_what_is_too_far_to_be_seen_is_said():
+    app = LandmarkApp(FakePredictor())
+    exif = Image.Exif()
+    exif[0x8825] = {1: "N", 2: (48.0, 51.0, 30.0), 3: "E", 4: (2.0, 17.0, 40.0)}
+    send(app, ("paris.jpg", encode(quarters(320, 240), exif=exif)))
+    said = text(cards(app)[0])
+    evidence = r"Taken 6,\d{3} km from Taj Mahal, too far to see it; the picture alone: Taj Mahal, 90 %\."
+    assert re.search(evidence, said)
+    assert "No landmark that I know." in said
+
+
+def test_its_position_is_evidence_that_is_said():
+    app = LandmarkApp(FakePredictor(known=0.6, best=0.6))
+    exif = Image.Exif()
+    exif[0x8825] = {1: "N", 2: (27.0, 10.0, 30.0), 3: "E", 4: (78.0, 2.0, 30.0)}
+    send(app, ("agra.jpg", encode(quarters(320, 240), exif=exif)))
+    assert "Counts its position as evidence; the picture alone: Taj Mahal, 60 %." in text(cards(app)[0])

@@ -12,12 +12,11 @@ import ipywidgets as widgets
 import numpy as np
 from PIL import Image
 
+from src.app.wording import answer_text, apology, place_text
 from src.inference.answers import Answering
 from src.inference.report import PhotoReport
-from src.landmarks.evidence import Revised, distance_km
-from src.landmarks.table import Landmark
+from src.landmarks.evidence import Revised
 from src.landmarks.tags import Tags, model_name, tags_for
-from src.landmarks.worldmap import small_map
 from src.library.records import Record, record_of
 from src.photos.errors import UNUSABLE, MetadataError
 from src.photos.strip import strip_metadata
@@ -44,18 +43,6 @@ def close_tree(widget: widgets.Widget) -> None:
         if isinstance(getattr(widget, part, None), widgets.Widget):
             getattr(widget, part).close()
     widget.close()
-
-
-def alert(sentence: str) -> str:
-    """A sentence on what went wrong, which a screen reader says at once."""
-    return f'<p class="lt-alert" role="alert">{escape(sentence)}</p>'
-
-
-def apology(error: Exception) -> str:
-    """One sentence on an error, as HTML; what is inside of one that nobody foresaw is not for visitors."""
-    if isinstance(error, UNUSABLE):
-        return alert(str(error))
-    return alert(f"Something went wrong ({type(error).__name__}); please try again.")
 
 
 class PhotoCard(widgets.HBox):
@@ -111,8 +98,8 @@ class PhotoCard(widgets.HBox):
         self._tags = tags_for(revised.answer, model_name(self._predictor.info))
         self.remove_class("lt-known").remove_class("lt-unknown")
         classed(self, "lt-known" if revised.answer.recognised else "lt-unknown")
-        self._answer.value = _answer(revised)
-        self._place.value = self._where()
+        self._answer.value = answer_text(revised, self.report.taken)
+        self._place.value = place_text(revised, self.report.taken)
         _replace(self._chips, [self._chip(word) for word in self._tags.keywords] if self._tags else [])
         self._tagging.layout.display = None if self._tags else "none"
         self._show_hashtags()
@@ -189,25 +176,6 @@ class PhotoCard(widgets.HBox):
         copy = '<button type="button" data-copy>Copy</button>' if text else ""
         self._hashtags.value = f'<p class="lt-hashtags"><span>{text}</span>{copy}</p>'
 
-    def _where(self) -> str:
-        """The map, and what the file itself gives away of where it was taken."""
-        taken, answer = self.report.taken, self._revised.answer
-        camera = None
-        if taken.latitude is not None and taken.longitude is not None:
-            camera = (taken.latitude, taken.longitude)
-        landmark = answer.guesses[0].landmark if answer.recognised else None
-        position = _position(landmark) if landmark else ""
-        lines = [position] if position else []
-        if camera:
-            lines.append(
-                f"<b>The file itself says {_degrees(*camera)}</b>{_distance(landmark, camera)}: whoever gets "
-                "it can read that."
-            )
-        elif landmark:
-            lines.append("<b>This photo can be located even though it carries no GPS position.</b>")
-        text = "".join(f"<p>{line}</p>" for line in lines)
-        return small_map(landmark, camera) + text
-
     def _switch_heat(self, _change: dict) -> None:
         try:
             self._draw()
@@ -241,84 +209,6 @@ def _replace(box: widgets.Box, children: list[widgets.Widget]) -> None:
     former, box.children = box.children, children
     for widget in former:
         close_tree(widget)
-
-
-def _answer(revised: Revised) -> str:
-    answer = revised.answer
-    best = answer.guesses[0]
-    if answer.recognised:
-        caption = "The five likeliest" if len(answer.guesses) == 5 else "The likeliest"
-        headline = f"<h2>{escape(best.landmark.title)}</h2>"
-    else:
-        caption = "What is closest"
-        headline = (
-            f"<h2>No landmark that I know.</h2><p>It looks most like {escape(best.landmark.name)}, "
-            f"but I am not sure enough to say so ({percent(answer.known)}).</p>"
-        )
-    bars = "".join(_bar(guess.landmark, guess.probability) for guess in answer.guesses)
-    return f'{headline}{_evidence(revised)}<h3>{caption}</h3><ol class="lt-guesses">{bars}</ol>'
-
-
-def _evidence(revised: Revised) -> str:
-    """A line for what photos taken nearby changed, where they did."""
-    alone, after = revised.alone, revised.answer
-    same = (alone.recognised, alone.guesses[0].landmark) == (after.recognised, after.guesses[0].landmark)
-    if same and abs(revised.change) < 0.01:
-        return ""
-    count = f"{revised.neighbours} photo{'s' if revised.neighbours > 1 else ''}"
-    answer = f"{escape(alone.guesses[0].landmark.name)}, {percent(alone.known)}"
-    return f'<p class="lt-evidence">Counts {count} taken nearby as evidence; alone it was {answer}.</p>'
-
-
-def _bar(landmark: Landmark, probability: float) -> str:
-    place = f" <small>{escape(landmark.place)}</small>" if landmark.place else ""
-    return (
-        f"<li><span>{escape(landmark.name)}{place}</span><b>{percent(probability)}</b>"
-        f'<div class="lt-track"><div style="width:{100 * probability:.1f}%"></div></div></li>'
-    )
-
-
-def percent(probability: float) -> str:
-    """Whole percent; a model is never quite sure, so 0 and 100 are not among them."""
-    if probability < 0.01:
-        return "< 1 %"
-    if probability > 0.99:
-        return "> 99 %"
-    return f"{100 * probability:.0f} %"
-
-
-def _position(landmark: Landmark) -> str:
-    if landmark.latitude is None or landmark.longitude is None:
-        return ""
-    extent = landmark.extent_km or 0
-    around = f", about {extent:,.0f} km across" if extent >= 2 else ""
-    street = (
-        f"https://www.openstreetmap.org/?mlat={landmark.latitude:.5f}&amp;mlon={landmark.longitude:.5f}"
-        f"#map={_street_zoom(extent)}/{landmark.latitude:.5f}/{landmark.longitude:.5f}"
-    )
-    link = f'<a href="{street}" target="_blank" rel="noopener noreferrer">OpenStreetMap</a>'
-    return f"{_degrees(landmark.latitude, landmark.longitude)}{around} · {link}"
-
-
-def _street_zoom(extent_km: float) -> int:
-    """OpenStreetMap's zoom level that shows so many kilometres; each level halves them."""
-    return int(np.clip(15 - np.log2(max(extent_km, 0.5)), 4, 16))
-
-
-def _degrees(latitude: float, longitude: float) -> str:
-    north, east = "S" if latitude < 0 else "N", "W" if longitude < 0 else "E"
-    return f"{abs(latitude):.4f}° {north}, {abs(longitude):.4f}° {east}"
-
-
-def _distance(landmark: Landmark | None, camera: tuple[float, float]) -> str:
-    if landmark is None or landmark.latitude is None or landmark.longitude is None:
-        return ""
-    kilometres = distance_km(landmark.latitude, landmark.longitude, *camera)
-    if kilometres < 1:
-        figure = f"{10 * round(100 * kilometres)} m"
-    else:
-        figure = f"{kilometres:,.0f} km" if kilometres >= 10 else f"{kilometres:.1f} km"
-    return f", {figure} from {escape(landmark.name)}"
 
 
 def _jpeg(picture: Image.Image) -> bytes:

@@ -14,9 +14,10 @@ from pathlib import Path
 import ipywidgets as widgets
 from IPython.display import HTML, display
 
-from src.app.card import PhotoCard, alert, apology, classed, close_tree, problem_card
+from src.app.card import PhotoCard, classed, close_tree, problem_card
 from src.app.downloads import send_file, zipped
 from src.app.uploads import Upload, UploadArea
+from src.app.wording import alert, apology
 from src.inference.answers import Answering
 from src.inference.report import answer_report, failure, final_answers, read_report
 from src.inference.shared import ADDRESS, SharedPredictor
@@ -208,9 +209,9 @@ _LOGO = (
 
 def _header() -> str:
     return (
-        f'<header class="lt-header">{_LOGO}<div><h1>Landmark tagger</h1>'
+        f'<div class="lt-header">{_LOGO}<div><h1>Landmark tagger</h1>'
         "<p>Upload a holiday photo: read which landmark it shows, see where that is, and tag it.</p>"
-        "</div></header>"
+        "</div></div>"
     )
 
 
@@ -245,8 +246,8 @@ def _footer(landmarks: Sequence[Landmark]) -> str:
         for country in sorted(countries, key=lambda country: (country == "Elsewhere", country))
     )
     return (
-        f'<footer class="lt-footer"><details><summary>It knows {len(landmarks)} landmarks</summary>'
+        f'<div class="lt-footer"><details><summary>It knows {len(landmarks)} landmarks</summary>'
         f'<div class="lt-countries">{sections}</div></details>'
         "<p>Of any other place it should say that it does not know it. It can be wrong: look before you "
-        "share.</p></footer>"
+        "share.</p></div>"
     )

@@ -1,0 +1,126 @@
+"""What the page says of an answer, of its evidence and of the place, as HTML."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+
+from src.landmarks.evidence import Revised, Taken, distance_between
+from src.landmarks.table import Landmark
+from src.landmarks.worldmap import small_map
+from src.photos.errors import UNUSABLE
+
+
+def alert(sentence: str) -> str:
+    """A sentence on what went wrong, which a screen reader says at once."""
+    return f'<p class="lt-alert" role="alert">{escape(sentence)}</p>'
+
+
+def apology(error: Exception) -> str:
+    """One sentence on an error, as HTML; what is inside of one that nobody foresaw is not for visitors."""
+    if isinstance(error, UNUSABLE):
+        return alert(str(error))
+    return alert(f"Something went wrong ({type(error).__name__}); please try again.")
+
+
+def answer_text(revised: Revised, taken: Taken) -> str:
+    """The headline, the evidence beside the picture, and the guesses with their probabilities."""
+    answer = revised.answer
+    best = answer.guesses[0]
+    if answer.recognised:
+        caption = "The five likeliest" if len(answer.guesses) == 5 else "The likeliest"
+        headline = f"<h2>{escape(best.landmark.title)}</h2>"
+    else:
+        caption = "What is closest"
+        headline = (
+            f"<h2>No landmark that I know.</h2><p>It looks most like {escape(best.landmark.name)}, "
+            f"but I am not sure enough to say so ({percent(answer.known)}).</p>"
+        )
+    bars = "".join(_bar(guess.landmark, guess.probability) for guess in answer.guesses)
+    return f'{headline}{_evidence(revised, taken)}<h3>{caption}</h3><ol class="lt-guesses">{bars}</ol>'
+
+
+def _evidence(revised: Revised, taken: Taken) -> str:
+    """A line for what the position of the camera and photos taken nearby changed, where they did."""
+    alone, after = revised.alone, revised.answer
+    same = (alone.recognised, alone.guesses[0].landmark) == (after.recognised, after.guesses[0].landmark)
+    if same and abs(revised.change) < 0.01:
+        return ""
+    name = escape(alone.guesses[0].landmark.name)
+    counted = ["its position"] if taken.latitude is not None else []
+    if revised.neighbours:
+        counted.append(f"{revised.neighbours} photo{'s' if revised.neighbours > 1 else ''} taken nearby")
+    evidence = f"Counts {' and '.join(counted)} as evidence"
+    if revised.too_far_km is not None:
+        evidence = f"Taken {_distance(revised.too_far_km)} from {name}, too far to see it"
+    return f'<p class="lt-evidence">{evidence}; the picture alone: {name}, {percent(alone.known)}.</p>'
+
+
+def place_text(revised: Revised, taken: Taken) -> str:
+    """The map, and what the file itself gives away of where it was taken."""
+    answer = revised.answer
+    camera = None
+    if taken.latitude is not None and taken.longitude is not None:
+        camera = (taken.latitude, taken.longitude)
+    landmark = answer.guesses[0].landmark if answer.recognised else None
+    position = _position(landmark) if landmark else ""
+    lines = [position] if position else []
+    if camera:
+        kilometres = distance_between(taken, landmark) if landmark else None
+        off = (
+            ""
+            if landmark is None or kilometres is None
+            else (f", {_distance(kilometres)} from {escape(landmark.name)}")
+        )
+        lines.append(f"<b>The file itself says {_degrees(*camera)}</b>{off}: whoever gets it can read that.")
+    elif landmark:
+        lines.append("<b>This photo can be located even though it carries no GPS position.</b>")
+    text = "".join(f"<p>{line}</p>" for line in lines)
+    return small_map(landmark, camera) + text
+
+
+def _bar(landmark: Landmark, probability: float) -> str:
+    place = f" <small>{escape(landmark.place)}</small>" if landmark.place else ""
+    return (
+        f"<li><span>{escape(landmark.name)}{place}</span><b>{percent(probability)}</b>"
+        f'<div class="lt-track"><div style="width:{100 * probability:.1f}%"></div></div></li>'
+    )
+
+
+def percent(probability: float) -> str:
+    """Whole percent; a model is never quite sure, so 0 and 100 are not among them."""
+    if probability < 0.01:
+        return "<\N{NO-BREAK SPACE}1\N{NO-BREAK SPACE}%"
+    if probability > 0.99:
+        return ">\N{NO-BREAK SPACE}99\N{NO-BREAK SPACE}%"
+    return f"{100 * probability:.0f}\N{NO-BREAK SPACE}%"
+
+
+def _position(landmark: Landmark) -> str:
+    if landmark.latitude is None or landmark.longitude is None:
+        return ""
+    extent = landmark.extent_km or 0
+    around = f", about {extent:,.0f} km across" if extent >= 2 else ""
+    street = (
+        f"https://www.openstreetmap.org/?mlat={landmark.latitude:.5f}&amp;mlon={landmark.longitude:.5f}"
+        f"#map={_street_zoom(extent)}/{landmark.latitude:.5f}/{landmark.longitude:.5f}"
+    )
+    link = f'<a href="{street}" target="_blank" rel="noopener noreferrer">OpenStreetMap</a>'
+    return f"{_degrees(landmark.latitude, landmark.longitude)}{around} · {link}"
+
+
+def _street_zoom(extent_km: float) -> int:
+    """OpenStreetMap's zoom level that shows so many kilometres; each level halves them."""
+    return int(np.clip(15 - np.log2(max(extent_km, 0.5)), 4, 16))
+
+
+def _degrees(latitude: float, longitude: float) -> str:
+    north, east = "S" if latitude < 0 else "N", "W" if longitude < 0 else "E"
+    return f"{abs(latitude):.4f}° {north}, {abs(longitude):.4f}° {east}"
+
+
+def _distance(kilometres: float) -> str:
+    if kilometres < 1:
+        return f"{10 * round(100 * kilometres)} m"
+    return f"{kilometres:,.0f} km" if kilometres >= 10 else f"{kilometres:.1f} km"
