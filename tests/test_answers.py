@@ -1,5 +1,7 @@
 """The protocol that all runtimes share, and the facts of landmarks that a user may replace."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,7 +54,7 @@ def test_a_row_of_the_user_that_repeats_the_built_in_table_counts(tmp_path):
     network = Fixed()
     row = f"Taj_Mahal,{taj.name},{taj.city},{taj.country},{taj.country_code},{place},{tags}"
     network.describe_with(write(tmp_path, row))
-    assert network.landmarks[0] == describe(NAMES[0])
+    assert network.landmarks[0] == replace(describe(NAMES[0]), name_local="")  # a column that the row lacks
 
 
 def test_a_table_without_rows_of_the_user_changes_nothing(tmp_path):

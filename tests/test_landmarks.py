@@ -3,16 +3,18 @@
 import csv
 import json
 import math
+import os
 import re
 import subprocess
 import sys
+import unicodedata
 from importlib import resources
 from pathlib import Path
 
 import pytest
 import tzfpy
 
-from src.landmarks.table import COLUMNS, Landmark, describe, read_landmarks
+from src.landmarks.table import COLUMNS, Landmark, class_key, describe, read_landmarks
 
 BUILT_IN = Path(__file__).parents[1] / "src" / "landmarks" / "landmarks.csv"
 
@@ -26,6 +28,20 @@ WONDERS_AND_MONUMENTS = """
     Pont_d_Avignon Monument_aux_Morts_de_Nice Place_Massena Hotel_Negresco Theatre_Antique_d_Orange
     Sculpture_Bateau_de_Toulon Fontaine_de_la_Federation Chateau_d_If Tour_CMA_CGM Palais_Longchamp
     Ha_Long_Bay Hoi_An Hue_Imperial_City Sapa_Rice_Terraces
+"""
+WORLD = """
+    Alhambra Angkor_Wat Cologne_Cathedral Dome_of_the_Rock Forbidden_City Hagia_Sophia
+    Palace_of_Versailles Petra Bhaktapur_Durbar_Square Boudhanath Pashupatinath_Temple
+    Patan_Durbar_Square Swayambhunath Ponte_da_Arrabida Casa_da_Musica Camara_Municipal_do_Porto
+    Torre_dos_Clerigos Museu_de_Serralves Badshahi_Mosque Faisal_Mosque Minar-e-Pakistan Mazar-e-Quaid
+    Lahore_Fort Giant_Wild_Goose_Pagoda Summer_Palace Terracotta_Army N_Seoul_Tower Oriental_Pearl_Tower
+    Canton_Tower Tokyo_Skytree Berlin_Cathedral Brandenburg_Gate Berlin_Wall Temple_of_the_Tooth
+    Lotus_Temple Anitkabir Arc_de_Triomphe Big_Ben Bosphorus_Bridge Castel_Sant_Angelo Dolmabahce_Palace
+    Dresden_Frauenkirche Galata_Tower Golden_Gate_Bridge Cappadocia Ishak_Pasha_Palace Maidens_Tower
+    Leaning_Tower_of_Pisa Milan_Cathedral Notre-Dame_de_Paris Pamukkale Pantheon Reichstag Sacre-Coeur
+    Church_of_the_Savior_on_Blood Saint_Basils_Cathedral Saint_Pauls_Cathedral Stephansdom
+    Suleymaniye_Mosque Blue_Mosque Sydney_Harbour Topkapi_Palace Trevi_Fountain
+    Church_of_Our_Lady_before_Tyn Westminster_Abbey
 """
 UDACITY = """
     Haleakala_National_Park Mount_Rainier_National_Park Ljubljana_Castle Dead_Sea Wroclaws_Dwarves
@@ -41,7 +57,7 @@ UDACITY = """
 """
 
 HEADER = ",".join(COLUMNS)
-BIG_BEN = "Big_Ben,Big Ben,London,United Kingdom,GB,51.5007,-0.1246,0.3,Q41225,tower;clock"
+TOWER_BRIDGE = "Tower_Bridge,Tower Bridge,London,United Kingdom,GB,51.5055,-0.0754,0.3,Q83125,bridge;river"
 
 
 @pytest.fixture(scope="module")
@@ -70,20 +86,29 @@ def read_tab(name: str) -> list[list[str]]:
 # --- the table itself ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("names", [WONDERS_AND_MONUMENTS.split(), UDACITY.split()])
-def test_every_class_of_both_data_sets_has_a_row(table, names):
-    assert len(set(names)) == 50
-    assert [name for name in names if name not in table] == []
+@pytest.mark.parametrize(("names", "count"), [(WONDERS_AND_MONUMENTS, 50), (WORLD, 65), (UDACITY, 50)])
+def test_every_class_of_the_data_sets_has_a_row(table, names, count):
+    assert len(set(names.split())) == count
+    assert [name for name in names.split() if name not in table] == []
+
+
+@pytest.mark.skipif(not os.environ.get("LANDMARK_IMAGES"), reason="needs LANDMARK_IMAGES")
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_every_folder_of_pictures_has_a_row(table, part):
+    folders = [path.name for path in (Path(os.environ["LANDMARK_IMAGES"]) / part).iterdir() if path.is_dir()]
+    assert folders
+    assert [folder for folder in folders if class_key(folder) not in table] == []
 
 
 def test_no_row_belongs_to_no_data_set(table):
-    assert sorted({*table} - {*WONDERS_AND_MONUMENTS.split(), *UDACITY.split()}) == []
+    data_sets = (WONDERS_AND_MONUMENTS, WORLD, UDACITY)
+    assert sorted({*table}.difference(*(names.split() for names in data_sets))) == []
 
 
 def test_rows_are_complete(table):
     for landmark in table.values():
         unknown = [field for field, value in landmark.to_dict().items() if value in ("", None)]
-        assert {*unknown} <= {"city", "wikidata"}, landmark
+        assert {*unknown} <= {"city", "wikidata", "name_local"}, landmark
         assert 3 <= len(landmark.tags) <= 6, landmark
         assert all(re.fullmatch(r"\w[\w '-]*\w", tag) for tag in landmark.tags), landmark
         assert all(tag == tag.lower() for tag in landmark.tags), landmark
@@ -111,6 +136,66 @@ def test_names_keep_their_accents(table):
     assert table["Chateau_d_If"].name == "Château d'If"
     assert table["Hotel_Negresco"].name == "Hôtel Negresco"
     assert table["Wroclaws_Dwarves"].title == "Wrocław's Dwarves — Wrocław, Poland"
+
+
+SCRIPTS = {  # of local names; elsewhere they are in Latin letters
+    "AE": {"ARABIC"},
+    "BD": {"BENGALI"},
+    "CN": {"CJK"},
+    "EG": {"ARABIC"},
+    "GR": {"GREEK"},
+    "IL": {"HEBREW", "ARABIC"},
+    "IN": {"DEVANAGARI", "ARABIC", "BENGALI", "GURMUKHI", "KANNADA", "ORIYA", "TAMIL", "TELUGU"},
+    "JO": {"ARABIC"},
+    "JP": {"CJK", "KATAKANA"},
+    "KH": {"KHMER"},
+    "KR": {"HANGUL"},
+    "LK": {"SINHALA"},
+    "NP": {"DEVANAGARI"},
+    "PK": {"ARABIC"},
+    "RU": {"CYRILLIC"},
+}
+
+
+def test_local_names_are_in_a_script_of_the_country(table):
+    latin = {"Basilica_of_Bom_Jesus", "Moscow_Raceway"}  # by their own names
+    for key in table.keys() - latin:
+        scripts = SCRIPTS.get(table[key].country_code, {"LATIN"})
+        assert table[key].name_local or "LATIN" in scripts, key
+        letters = [c for c in table[key].name_local.removeprefix("N") if c.isalpha()]  # N서울타워
+        assert {re.split("[ -]", unicodedata.name(c))[0] for c in letters} <= scripts, key
+
+
+def test_local_names_can_be_written_as_keywords(table):
+    """On one line, composed, other than the English name, and short enough for IPTC."""
+    names = [landmark.name_local for landmark in table.values() if landmark.name_local]
+    assert len(set(names)) == len(names)
+    for landmark in table.values():
+        name = landmark.name_local
+        assert name != landmark.name
+        assert unicodedata.is_normalized("NFC", name), landmark
+        assert {unicodedata.category(c)[0] for c in name} <= {*"LMNPZ"}, landmark
+        assert len(name.encode()) <= 64, landmark
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("Taj_Mahal", "ताज महल"),
+        ("Eiffel_Tower", "Tour Eiffel"),
+        ("Angkor_Wat", "អង្គរវត្ត"),
+        ("Tokyo_Skytree", "東京スカイツリー"),
+        ("Big_Ben", ""),
+    ],
+)
+def test_names_in_the_local_language(table, key, name):
+    assert table[key].name_local == name
+
+
+def test_sydney_harbour_holds_the_opera_house_and_the_bridge(table):
+    harbour = table["Sydney_Harbour"]
+    for part in ("Sydney_Opera_House", "Sydney_Harbour_Bridge"):
+        assert distance_km(harbour, table[part]) < harbour.extent_km / 2
 
 
 def test_countries_are_those_of_iso_3166(table):
@@ -196,12 +281,18 @@ def test_known_class_keeps_its_folder_name(table):
     }
 
 
+@pytest.mark.parametrize("number", ["", "7.", "07.", "100.", "1000."])
+def test_the_number_of_a_class_has_any_length(table, number):
+    assert describe(f"{number}Pamukkale").name == "Pamukkale"
+    assert describe(f"{number}Pamukkale").latitude == table["Pamukkale"].latitude
+
+
 @pytest.mark.parametrize(
     ("class_name", "name"),
     [
-        ("07.Notre_Dame_de_Paris", "Notre Dame de Paris"),
+        ("07.Notre_Dame_de_Reims", "Notre Dame de Reims"),
         ("Tower_of_London", "Tower of London"),
-        ("3.__Big__Ben_", "Big Ben"),
+        ("3.__Old__Mill_", "Old Mill"),
         ("Saint-Denis", "Saint-Denis"),
         ("05.東京タワー", "東京タワー"),
         ("42", "42"),
@@ -226,43 +317,56 @@ def test_place_leaves_out_what_is_unknown_or_said_twice():
 
 
 def test_own_table_adds_and_overrides(write_csv, table):
-    mine = write_csv(BIG_BEN, "10.Taj_Mahal,Crown of Palaces,,India,IN,,,,,")
+    mine = write_csv(TOWER_BRIDGE, "10.Taj_Mahal,Crown of Palaces,,India,IN,,,,,")
     own = read_landmarks(mine)
-    assert own["Big_Ben"] == Landmark(
-        "Big_Ben",
-        "Big Ben",
+    assert own["Tower_Bridge"] == Landmark(
+        "Tower_Bridge",
+        "Tower Bridge",
         "London",
         "United Kingdom",
         "GB",
-        51.5007,
-        -0.1246,
+        51.5055,
+        -0.0754,
         0.3,
-        "Q41225",
-        ("tower", "clock"),
+        "Q83125",
+        ("bridge", "river"),
     )
     assert own["Taj_Mahal"] == Landmark("Taj_Mahal", "Crown of Palaces", "", "India", "IN")
-    assert describe("03.Big_Ben", own).title == "Big Ben — London, United Kingdom"
+    assert describe("03.Tower_Bridge", own).title == "Tower Bridge — London, United Kingdom"
     assert own["Colosseum"] == table["Colosseum"]
     assert read_landmarks() == table
 
 
+def test_own_table_may_name_the_local_name(write_csv):
+    header = HEADER.replace(",city", ", name_local ,city")
+    mine = write_csv("Old_Mill,Old Mill,  Alte   Mühle ,,,,,,,,", header=header)
+    assert read_landmarks(mine)["Old_Mill"] == Landmark("Old_Mill", "Old Mill", name_local="Alte Mühle")
+
+
+def test_an_own_row_without_a_local_name_takes_none_from_the_built_in_table(write_csv):
+    mine = write_csv("Eiffel_Tower,Our Tower,,,,,,,,")
+    assert read_landmarks(mine)["Eiffel_Tower"].name_local == ""
+
+
 def test_later_table_wins(write_csv):
-    one = write_csv("Big_Ben,One,,,,,,,,", name="one.csv")
-    two = write_csv("Big_Ben,Two,,,,,,,,", name="two.csv")
-    assert read_landmarks(one, two)["Big_Ben"].name == "Two"
-    assert read_landmarks(two, one)["Big_Ben"].name == "One"
+    one = write_csv("Tower_Bridge,One,,,,,,,,", name="one.csv")
+    two = write_csv("Tower_Bridge,Two,,,,,,,,", name="two.csv")
+    assert read_landmarks(one, two)["Tower_Bridge"].name == "Two"
+    assert read_landmarks(two, one)["Tower_Bridge"].name == "One"
 
 
 def test_table_as_a_spreadsheet_saves_it(tmp_path):
     """Byte-order mark, CRLF, columns in another order and one more, empty rows at the end."""
     columns = ["notes", " tags ", *COLUMNS[-2::-1]]
-    row = '"seen, 2019", tower ; clock;;tower ,, 0.3 ,-0.1246,51.5007,GB,,London, Big  Ben,Big_Ben'
+    row = (
+        '"seen, 2019", bridge ; river;;bridge ,, 0.3 ,-0.0754,51.5055,GB,,London, Tower  Bridge,Tower_Bridge'
+    )
     file = tmp_path / "excel.csv"
     file.write_bytes("\r\n".join((",".join(columns), row, "", "," * 10, "")).encode("utf-8-sig"))
-    landmark = read_landmarks(file)["Big_Ben"]
+    landmark = read_landmarks(file)["Tower_Bridge"]
     assert (landmark.name, landmark.tags, landmark.extent_km) == (
-        "Big Ben",
-        ("tower", "clock"),
+        "Tower Bridge",
+        ("bridge", "river"),
         0.3,
     )
 
@@ -275,22 +379,22 @@ def test_accents_match_however_the_file_system_writes_them(write_csv):
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        (BIG_BEN.replace("51.5007", "200"), "latitude 200 is not within ±90"),
-        (BIG_BEN.replace("51.5007", "nan"), "latitude nan"),
-        (BIG_BEN.replace("-0.1246", "-180.5"), "longitude -180.5 is not within ±180"),
-        (BIG_BEN.replace("51.5007", "51°30'N"), 'latitude "51°30\'N" is not a number'),
-        (BIG_BEN.replace("51.5007", '"51,5007"'), "write it like 27.1751"),
-        (BIG_BEN.replace("51.5007", ""), "latitude and longitude go together"),
-        (BIG_BEN.replace("0.3", "0"), "extent_km 0 is not a size"),
-        (BIG_BEN.replace("0.3", "inf"), "extent_km inf"),
-        (BIG_BEN.replace("0.3", "300 m"), 'extent_km "300 m" is not a number'),
-        (BIG_BEN.replace("GB", "gbr"), 'country_code "gbr"'),
-        (BIG_BEN.replace("Q41225", "41225"), 'wikidata "41225"'),
-        (BIG_BEN.replace("Big Ben", ""), "the class or the name is empty"),
-        (BIG_BEN.replace("Big_Ben", ""), "the class or the name is empty"),
-        (BIG_BEN.replace("London", "London, Westminster"), "between double quotes"),
-        ("Big_Ben,Big Ben", "more or fewer cells"),
-        (BIG_BEN.replace("Big Ben", '"Big Ben'), "a double quote that is not closed"),
+        (TOWER_BRIDGE.replace("51.5055", "200"), "latitude 200 is not within ±90"),
+        (TOWER_BRIDGE.replace("51.5055", "nan"), "latitude nan"),
+        (TOWER_BRIDGE.replace("-0.0754", "-180.5"), "longitude -180.5 is not within ±180"),
+        (TOWER_BRIDGE.replace("51.5055", "51°30'N"), 'latitude "51°30\'N" is not a number'),
+        (TOWER_BRIDGE.replace("51.5055", '"51,5007"'), "write it like 27.1751"),
+        (TOWER_BRIDGE.replace("51.5055", ""), "latitude and longitude go together"),
+        (TOWER_BRIDGE.replace("0.3", "0"), "extent_km 0 is not a size"),
+        (TOWER_BRIDGE.replace("0.3", "inf"), "extent_km inf"),
+        (TOWER_BRIDGE.replace("0.3", "300 m"), 'extent_km "300 m" is not a number'),
+        (TOWER_BRIDGE.replace("GB", "gbr"), 'country_code "gbr"'),
+        (TOWER_BRIDGE.replace("Q83125", "83125"), 'wikidata "83125"'),
+        (TOWER_BRIDGE.replace("Tower Bridge", ""), "the class or the name is empty"),
+        (TOWER_BRIDGE.replace("Tower_Bridge", ""), "the class or the name is empty"),
+        (TOWER_BRIDGE.replace("London", "London, Westminster"), "between double quotes"),
+        ("Tower_Bridge,Tower Bridge", "more or fewer cells"),
+        (TOWER_BRIDGE.replace("Tower Bridge", '"Tower Bridge'), "a double quote that is not closed"),
         ("01.Westminster,Again,,,,,,,,", 'the class "Westminster" has two rows'),
     ],
 )
@@ -338,13 +442,20 @@ def test_absent_file_is_an_os_error(tmp_path):
 
 
 def test_json_round_trip(table):
-    for landmark in [*table.values(), describe("07.Notre_Dame_de_Paris")]:
+    for landmark in [*table.values(), describe("07.Notre_Dame_de_Reims")]:
         text = json.dumps(landmark.to_dict(), ensure_ascii=False)
         assert Landmark.from_dict(json.loads(text)) == landmark
 
 
 def test_from_dict_fills_in_what_may_be_unknown():
     assert Landmark.from_dict({"class_name": "a", "name": "A"}) == Landmark("a", "A")
+
+
+def test_from_dict_reads_what_was_written_before_there_were_local_names(table):
+    old = table["Taj_Mahal"].to_dict()
+    assert old.pop("name_local") == "ताज महल"
+    assert Landmark.from_dict(old).title == "Taj Mahal — Agra, India"
+    assert Landmark.from_dict(old).name_local == ""
 
 
 @pytest.mark.parametrize(
@@ -354,6 +465,7 @@ def test_from_dict_fills_in_what_may_be_unknown():
         {"latitude": "27.2"},
         {"longitude": None},
         {"name": 7},
+        {"name_local": None},
         {"name": ""},
         {"tags": "tomb"},
         {"tags": [1]},

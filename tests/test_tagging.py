@@ -4,9 +4,12 @@ import dataclasses
 from types import SimpleNamespace
 
 import pytest
+from conftest import encode, quarters
+from metadata_samples import exiftool, needs_exiftool
 
-from src.landmarks.table import Landmark, describe
-from src.landmarks.tags import clean, hashtag, model_name, tags_for
+from src.landmarks.table import Landmark, describe, read_landmarks
+from src.landmarks.tags import LANGUAGES, clean, hashtag, model_name, tags_for
+from src.photos.write_tags import write_copy, write_sidecar
 
 
 def answer(landmark: Landmark, probability: float = 0.973, recognised: bool = True):
@@ -15,8 +18,8 @@ def answer(landmark: Landmark, probability: float = 0.973, recognised: bool = Tr
     return SimpleNamespace(guesses=(guess,), known=probability, recognised=recognised)
 
 
-def tags(class_name: str = "10.Taj_Mahal", **fields):
-    return tags_for(answer(dataclasses.replace(describe(class_name), **fields)), "a model")
+def tags(class_name: str = "10.Taj_Mahal", language: str = "en", **fields):
+    return tags_for(answer(dataclasses.replace(describe(class_name), **fields)), "a model", language)
 
 
 def test_tags_of_a_landmark_that_is_known_well():
@@ -33,6 +36,48 @@ def test_tags_of_a_landmark_that_is_known_well():
     assert taj.caption == "Taj Mahal, Agra, India"
     assert (taj.city, taj.country) == ("Agra", "India")
     assert (taj.latitude, taj.longitude) == (27.1751, 78.0421)
+
+
+def test_tags_with_the_local_name():
+    taj = tags(language="local", tags=("mausoleum",))
+    assert taj.landmark == "ताज महल"
+    assert taj.keywords == ("ताज महल", "Taj Mahal", "Agra", "India", "mausoleum")
+    assert taj.paths == (
+        "Places/India/Agra/ताज महल",
+        "Landmarks/ताज महल",
+        "Landmarks/Themes/mausoleum",
+    )
+    assert taj.hashtags[:2] == ("#ताजमहल", "#TajMahal")
+    assert taj.caption == "ताज महल, Agra, India"
+    assert taj.without("Agra").caption == "ताज महल, India"
+
+
+@pytest.mark.parametrize("local", ["", " \n", "Taj Mahal"])
+def test_where_the_table_has_no_local_name_tags_are_english(local):
+    assert tags(language="local", name_local=local) == tags()
+
+
+def test_tags_are_english_unless_asked_otherwise():
+    assert LANGUAGES == ("en", "local")
+    assert tags_for(answer(describe("10.Taj_Mahal")), "a model") == tags(language="en")
+    assert "ताज महल" not in str(tags())
+
+
+@needs_exiftool
+@pytest.mark.usefixtures("exiv2")
+def test_local_names_of_the_whole_table_come_back_from_files(tmp_path):
+    photo, copy = tmp_path / "photo.jpg", tmp_path / "copy.jpg"
+    photo.write_bytes(encode(quarters()))
+    names = tuple(x.name_local for x in read_landmarks().values() if x.name_local)
+    every = dataclasses.replace(tags(language="local"), keywords=names, caption=", ".join(names))
+    write_copy(photo, copy, every)
+    write_sidecar(photo, every)
+    copied, [beside] = exiftool(copy), tmp_path.glob("*.xmp")
+    assert tuple(copied["IPTC:Keywords"]) == tuple(copied["XMP-dc:Subject"]) == names
+    assert copied["IPTC:CodedCharacterSet"] == "\x1b%G"  # UTF-8
+    assert tuple(exiftool(beside)["XMP-dc:Subject"]) == names
+    assert copied["XMP-dc:Description"] == exiftool(beside)["XMP-dc:Description"]
+    assert copied["XMP-dc:Description"].startswith(every.caption)  # and the notice
 
 
 def test_the_radius_is_half_the_extent_in_metres():

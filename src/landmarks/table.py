@@ -9,7 +9,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +27,7 @@ COLUMNS = (
     "wikidata",
     "tags",
 )
+OPTIONAL = ("name_local",)  # columns that a user's table may leave out
 EARTH_GIRTH_KM = 40_075  # the equator, WGS84: no landmark is wider
 
 
@@ -47,11 +48,12 @@ class Landmark:
     extent_km: float | None = None  # diameter of what it covers, or is photographed from
     wikidata: str = ""  # "Q9141"
     tags: tuple[str, ...] = ()
+    name_local: str = ""  # in the language and script of the place, where that differs: "ताज महल"
 
     def __post_init__(self):
-        texts = (self.class_name, self.name, self.city, self.country, *self.tags)
+        texts = (self.class_name, self.name, self.name_local, self.city, self.country, *self.tags)
         if not all(isinstance(text, str) for text in texts):
-            raise ValueError("the class, name, city, country or a tag is not a text; quote it")
+            raise ValueError("the class, a name, the city, the country or a tag is not a text; quote it")
         if not self.class_name or not self.name:
             raise ValueError("the class or the name is empty; fill in both")
         if (self.latitude is None) != (self.longitude is None):
@@ -105,8 +107,8 @@ class Landmark:
 def read_landmarks(*files: Path) -> dict[str, Landmark]:
     """The table of landmarks, by class name without its number ("Taj_Mahal").
 
-    Rows of `files` (CSV, UTF-8, the columns of `COLUMNS`) add to the built-in table or replace its
-    rows whole; a later file wins. The built-in table is read once.
+    Rows of `files` (CSV, UTF-8, the columns of `COLUMNS`, perhaps those of `OPTIONAL`) add to the
+    built-in table or replace its rows whole; a later file wins. The built-in table is read once.
 
     Raises ValueError, naming the file, the line and the remedy, for a file that is not such a
     table, and OSError for one that cannot be opened.
@@ -176,7 +178,7 @@ def _read_table(file: Path) -> dict[str, Landmark]:
     return table
 
 
-def _check_header(header: list[str]) -> list[str]:
+def _check_header(header: Sequence[str]) -> list[str]:
     header = [column.strip() for column in header]
     missing = [column for column in COLUMNS if column not in header]
     if missing or len(set(header)) < len(header):
@@ -191,7 +193,7 @@ def _parse_row(row: dict) -> Landmark:
             "the row has more or fewer cells than the first line; "
             "put a text that holds a comma between double quotes"
         )
-    cell = {column: " ".join(row[column].split()) for column in COLUMNS}
+    cell = {column: " ".join(row.get(column, "").split()) for column in (*COLUMNS, *OPTIONAL)}
     return Landmark(
         class_name=class_key(cell["class"]),
         name=cell["name"],
@@ -203,6 +205,7 @@ def _parse_row(row: dict) -> Landmark:
         extent_km=_parse_number("extent_km", cell["extent_km"]),
         wikidata=cell["wikidata"],
         tags=tuple(dict.fromkeys(tag.strip() for tag in cell["tags"].split(";") if tag.strip())),
+        name_local=cell["name_local"],
     )
 
 

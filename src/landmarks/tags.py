@@ -11,11 +11,14 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from src.landmarks.answer import Answer
     from src.landmarks.table import Landmark
+
+Language = Literal["en", "local"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,8 @@ class Tags:
     """What is said of one photo; a person may drop words (`without`) or change fields before it is written.
 
     Attributes:
-        landmark: its name, "Taj Mahal".
-        keywords: single tags, the landmark first, no two alike.
+        landmark: its name, "Taj Mahal"; in the local language "ताज महल", where that was asked for.
+        keywords: single tags, the landmark first (with a local name, the English one second), no two alike.
         paths: tags in a tree, joined with "/": "Places/India/Agra/Taj Mahal", "Landmarks/Taj Mahal",
             "Landmarks/Themes/mausoleum".
         hashtags: for a post, "#TajMahal".
@@ -78,20 +81,25 @@ class Tags:
         )
 
 
-def tags_for(answer: Answer, model: str) -> Tags | None:
+def tags_for(answer: Answer, model: str, language: Language = "en") -> Tags | None:
     """The tags of an answer, or None where the network recognised no landmark.
 
     Args:
         answer: what `Predictor.predict` says of one picture.
         model: the network's name for people, such as `model_name` gives.
+        language: of the landmark's name. With "local", names in the language and script of the place are
+            used where the table has them, and the English name is a keyword as well. Everything else that
+            the table has is English.
     """
     if not answer.recognised:
         return None
     best = answer.guesses[0]
     landmark = best.landmark
-    name, city, country = map(clean, (landmark.name, landmark.city, landmark.country))
+    english, city, country = map(clean, (landmark.name, landmark.city, landmark.country))
+    local = clean(landmark.name_local) if language == "local" else ""
+    name = local or english
     themes = [clean(tag) for tag in landmark.tags]
-    keywords = _distinct([name, city, country, *themes])
+    keywords = _distinct([name, english, city, country, *themes])
     return Tags(
         landmark=name,
         keywords=keywords,
