@@ -1,28 +1,47 @@
 """Finding, splitting, caching, transforming and serving pictures."""
 
 import os
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import make_data_set
+from conftest import encode, make_data_set, make_unknown, png, quarters
 from PIL import Image
 
 from src.data import decoded as decoding
-from src.data.dataset import EpochSampler
-from src.data.decoded import DecodedPictures, channel_statistics, read_array, read_picture
+from src.data.dataset import EpochSampler, PictureDataset
+from src.data.decoded import CACHED_SIDE, DECODERS, DecodedPictures, channel_statistics, decoder_version
 from src.data.folders import (
     DataError,
     find_data_set,
+    list_photos,
     list_pictures,
     load_pictures,
     show_batch,
     stratified_split,
 )
 from src.data.transforms import EvalTransform, TrainTransform
+from src.photos import decode
+from src.photos.decode import read_photo
 
 HALF = [0.5] * 3
+ROTATED = Image.Exif()
+ROTATED[0x0112] = 6  # the camera was turned
+SEE_THROUGH = Image.new("RGBA", (300, 280), (0, 0, 0, 0))
+SEE_THROUGH.paste((200, 30, 30, 128), (40, 40, 200, 200))
+# files that decoders disagree about, and the first pixel as it is meant
+DISPUTED = {
+    "transparent.png": (encode(SEE_THROUGH, "PNG"), (255, 255, 255)),
+    "gray16.png": (
+        png(64, 48, 16, 0, b"".join(b"\0" + b"\x80\x00" * 64 for _ in range(48))),
+        (128, 128, 128),
+    ),
+    "cmyk.jpg": (encode(Image.new("CMYK", (600, 520), (0, 255, 255, 0)), quality=95), None),
+    "rotated.jpg": (encode(quarters(700, 600), exif=ROTATED), None),
+}
 
 
 def _niceness(_picture, _epoch):
@@ -170,6 +189,89 @@ def test_an_item_changes_neither_the_cache_nor_the_random_numbers_of_others(data
     dataset.picture(0).zero_()
     assert torch.equal(torch.random.get_rng_state(), state)
     assert dataset.decoded.file.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", DISPUTED)
+def test_pictures_are_decoded_for_training_as_the_app_decodes_them(tmp_path, name):
+    data, first = DISPUTED[name]
+    path = tmp_path / "class" / name
+    path.parent.mkdir()
+    path.write_bytes(data)
+    product = read_photo(data, name, CACHED_SIDE)
+    shrunk = product.resize([round(side * CACHED_SIDE / min(product.size)) for side in product.size])
+    expected = np.asarray(shrunk if min(product.size) > CACHED_SIDE else product)
+    cached = PictureDataset([path], [0], ["class"], None, decoded=DecodedPictures([path], tmp_path / "cache"))
+    for dataset in (cached, PictureDataset([path], [0], ["class"], None)):
+        array = dataset.picture(0).permute(1, 2, 0).numpy()
+        assert np.array_equal(array, expected)
+        assert min(array.shape[:2]) == min(CACHED_SIDE, *product.size)
+        assert first is None or tuple(array[0, 0]) == first
+
+
+def test_what_another_decoder_left_in_the_cache_is_not_read(data_set, tmp_path, monkeypatch):
+    paths, *_ = list_pictures(data_set / "train")
+    before = DecodedPictures(paths, tmp_path / "cache")
+    statistics = channel_statistics(before, paths)
+    changed = tmp_path / "decode.py"
+    changed.write_text(Path(decode.__file__).read_text() + "# changed\n")
+    monkeypatch.setattr(decode, "__file__", str(changed))
+    monkeypatch.setattr(decoding, "read_picture", lambda path, side: Image.new("RGB", (60, 40), (51,) * 3))
+    decoder_version.cache_clear()
+    try:
+        after = DecodedPictures(paths, tmp_path / "cache")
+        assert (after[paths[0]] == 51).all()
+        assert channel_statistics(after, paths)[0] == pytest.approx([0.2] * 3) != statistics[0]
+    finally:
+        decoder_version.cache_clear()
+
+
+def test_the_name_of_the_decoder_stands_for_all_modules_that_decode():
+    lines = [line for module in DECODERS for line in Path(module.__file__).read_text().splitlines()]
+    imported = {line.split()[1] for line in lines if line.startswith("from src.photos")}
+    assert imported <= {module.__name__ for module in DECODERS} | {"src.photos.errors"}
+
+
+def test_files_are_hashed_once_and_decoded_once_for_all_splits(data_set, tmp_path, monkeypatch):
+    unknown = make_unknown(tmp_path / "unknown")
+    reads, read_bytes = Counter(), Path.read_bytes
+
+    def counted(path):
+        reads[path.parent.name, path.name] += path.suffix == ".jpg"
+        return read_bytes(path)
+
+    def most_reads(valid_fraction):
+        reads.clear()
+        load_pictures(
+            data_set, sizes=(32,), valid_fraction=valid_fraction, unknown=unknown, cache=tmp_path / "cache"
+        )
+        return max(reads.values()), sum(reads.values())
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    assert most_reads(0.2) == (2, 2 * (30 + 10))  # hashed, and decoded
+    assert most_reads(0.2) == (1, 30 + 10)
+    assert most_reads(0.4) == (1, 30 + 10)  # another split, the same pictures
+
+
+def test_each_process_takes_its_share_of_every_batch():
+    alone = EpochSampler(10, 3)
+    alone.epoch = 2
+    shares = [EpochSampler(10, 3, rank, 3) for rank in range(3)]
+    for share in shares:
+        share.epoch = 2
+    taken = [item for batch in zip(*shares, strict=True) for item in batch]
+    assert [len(share) for share in shares] == [4, 4, 4]
+    assert taken[:10] == list(alone)
+    assert set(taken) == set(alone)
+
+
+def test_photos_are_those_that_the_tagger_finds(tmp_path):
+    for name in ("b/2.JPG", "a.webp", "b/.hidden.jpg", ".thumbnails/1.jpg", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert list_photos(tmp_path) == [tmp_path / "a.webp", tmp_path / "b/2.JPG"]
+    os.mkfifo(tmp_path / "b" / "pipe.jpg")
+    with pytest.raises(DataError, match=r"pipe\.jpg"):
+        list_photos(tmp_path)
 
 
 def test_large_pictures_are_cached_small_and_upright(tmp_path):

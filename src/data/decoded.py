@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,12 +18,13 @@ from tqdm.auto import tqdm
 
 from src.data.errors import DataError
 from src.files import replacing
-from src.photos import decode
+from src.photos import containers, decode, exif
 from src.photos.errors import UNUSABLE
 from src.photos.files import read_photo_file
 
 # Decoded pictures are kept with this short side in pixels: enough for any training size used here.
 CACHED_SIDE = 256
+DECODERS = (decode, containers, exif)  # the code that turns bytes into pixels
 
 
 def read_picture(path: str | Path, short_side: int = decode.SHORT_SIDE) -> Image.Image:
@@ -78,9 +80,8 @@ def fingerprint(paths: Iterable[Path], digests: Mapping[Path, str]) -> str:
 @lru_cache(maxsize=1)
 def decoder_version() -> str:
     """A name for the code that decodes: what was decoded by other code must not be read."""
-    sources = [Path(file).read_bytes() for file in (decode.__file__, __file__)]
-    parts = [*sources, PIL.__version__.encode()]
-    return hashlib.blake2b(b"\0".join(parts), digest_size=4).hexdigest()
+    parts = [*map(inspect.getsource, DECODERS), inspect.getsource(read_array), PIL.__version__]
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=4).hexdigest()
 
 
 class DecodedPictures:
