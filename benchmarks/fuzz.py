@@ -1,8 +1,12 @@
-"""Hostile photos: mutated files through the one decoder for photos, in processes with limits.
+"""Hostile photos: mutated files through all that reads them, in processes with limits.
 
-Files of every kind that is read are cut, spliced, flipped and overwritten at random, half of the time in
-their first bytes, where headers are. Each must come back as an RGB picture or as one sentence, within five
-seconds, and all of them within a gigabyte of memory. A crash or a hang of the process is seen too.
+Files of every kind that is read, with EXIF, XMP and IPTC, and sidecars are cut, spliced, flipped and
+overwritten at random, half of the time in their first bytes, where headers are. Each photo is decoded
+(Pillow, libheif), asked when and where it was taken (expat), copied without metadata, copied with
+tags (exiv2, Adobe's XMP SDK) and given a sidecar, sometimes beside a mutated older one. Each step must
+end in its result or in one sentence, within five seconds, and all of them within a gigabyte of memory.
+Copies must show the picture of their photo, and an older sidecar must come back byte for byte. A crash
+or a hang of the process is seen too.
 """
 
 from __future__ import annotations
@@ -15,59 +19,96 @@ import resource
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms, PngImagePlugin
 from report import write_section
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src.photos.decode import read_photo
-from src.photos.errors import PhotoError
+from src.landmarks.tags import Tags
+from src.photos.decode import open_photo, read_photo
+from src.photos.errors import MetadataError, PhotoError
+from src.photos.read_metadata import read_taken
+from src.photos.strip import strip_metadata
+from src.photos.write_tags import embed, sidecar
+from src.photos.xmp import NAMESPACES
+from src.photos.xmp_edit import remove
 
 SECONDS = 5.0
 MEMORY = 2**30  # bytes that a process may take beyond what it has before the first file
 INTERESTING = (b"\0", b"\xff", b"\x7f", b"\x80", b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff")
 
 
+TAGS = Tags(
+    landmark="Taj Mahal",
+    keywords=("Taj Mahal", "Agra"),
+    paths=("Places/India/Agra/Taj Mahal",),
+    hashtags=("#TajMahal",),
+    caption="Taj Mahal, Agra, India",
+    city="Agra",
+    country="India",
+    latitude=27.1751,
+    longitude=78.0421,
+    radius_m=300.0,
+    model="fuzz",
+    probability=0.97,
+)
+XMP = f"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{NAMESPACES["rdf"]}">
+<rdf:Description rdf:about="" xmlns:dc="{NAMESPACES["dc"]}" xmlns:exif="{NAMESPACES["exif"]}"
+ exif:GPSLatitude="27,10.506N" exif:GPSLongitude="78,2.526E"><dc:subject><rdf:Bag>
+<rdf:li>holiday</rdf:li><rdf:li>a &amp; b</rdf:li></rdf:Bag></dc:subject></rdf:Description>
+</rdf:RDF></x:xmpmeta>""".encode()
+
+
 def seeds() -> list[bytes]:
-    """A file of every kind that is read: formats, modes, progressive, animated, with EXIF and profile."""
+    """A file of every kind that is read: formats, modes, progressive, animated, with metadata and profile."""
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     colour = Image.fromarray(noise)
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "camera"
+    exif[0x8769] = {0x9003: "2024:05:01 12:34:56"}
+    exif[0x8825] = {1: "N", 2: (27.0, 10.0, 30.0), 3: "E", 4: (78.0, 2.0, 31.5)}
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     more = [colour.rotate(90, expand=True).resize(colour.size)]
-    made = [
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", XMP.decode(), zip=True)
+    made: list[tuple[Image.Image, str, dict[str, Any]]] = [
         (colour, "JPEG", {"exif": exif, "icc_profile": profile}),
+        (colour, "JPEG", {"exif": exif, "xmp": XMP}),
         (colour, "JPEG", {"progressive": True}),
+        (colour, "MPO", {"save_all": True, "append_images": more}),
         (colour.convert("CMYK"), "JPEG", {}),
         (colour.convert("L"), "JPEG", {}),
-        (colour, "PNG", {"exif": exif, "icc_profile": profile}),
+        (colour, "PNG", {"exif": exif, "icc_profile": profile, "pnginfo": text}),
         (colour.convert("RGBA"), "PNG", {}),
         (colour.convert("P"), "PNG", {"transparency": 3}),
         (Image.new("I;16", (64, 48), 999), "PNG", {}),
         (colour, "PNG", {"save_all": True, "append_images": more}),
-        (colour, "WEBP", {"exif": exif}),
+        (colour, "WEBP", {"exif": exif, "xmp": XMP}),
         (colour, "WEBP", {"lossless": True}),
         (colour, "WEBP", {"save_all": True, "append_images": more}),
         (colour.convert("P"), "GIF", {"save_all": True, "append_images": more}),
-        (colour, "HEIF", {"exif": exif.tobytes()}),
+        (colour, "HEIF", {"exif": exif.tobytes(), "xmp": XMP}),
     ]
     files = []
     for picture, kind, options in made:
         file = io.BytesIO()
         picture.save(file, kind, **options)
         files.append(file.getvalue())
-    return files
+    return [*files, embed(files[0], TAGS), embed(files[1], TAGS)]  # the last two with IPTC
 
 
-def mutated(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
+def mutated(photo: bytes, others: list[bytes], chance: random.Random) -> bytes:
     """The file with one to eight random changes."""
-    data = bytearray(data)
+    data = bytearray(photo)
     for _ in range(chance.choice((1, 1, 2, 4, 8))):
-        end = min(len(data), 200) if chance.random() < 0.5 else len(data)
+        end = min(len(data), chance.choice((200, 2000))) if chance.random() < 0.5 else len(data)
         at = chance.randrange(max(1, end))
         kind = chance.randrange(6)
         if kind == 0 and data:
@@ -88,61 +129,101 @@ def mutated(data: bytes, others: list[bytes], chance: random.Random) -> bytes:
     return bytes(data)
 
 
-def work(first: int, count: int, results) -> None:
-    """Read so many files; what is wrong with one goes to `results` with its number."""
-    files, seen, slowest = seeds(), Counter(), 0.0
+def steps(data: bytes, old: bytes | None) -> dict[str, Callable[[], bool]]:
+    """What is done with a photo; each says whether its result is right, or raises with one sentence."""
+
+    def taken() -> bool:
+        found = read_taken(open_photo(data, "photo.jpg"))
+        return (found.latitude is None) == (found.longitude is None)
+
+    def stripped() -> bool:
+        return same_picture(data, strip_metadata(data, "photo.jpg"))
+
+    def tagged() -> bool:
+        return same_picture(data, embed(data, TAGS, "photo.jpg"))
+
+    def with_sidecar() -> bool:
+        new = sidecar(data, TAGS, old, name="photo.jpg", old_name="photo.jpg")
+        return old is None or remove(new, "photo.jpg") == remove(old, "photo.jpg")
+
+    def picture() -> bool:
+        shown = read_photo(data, "photo.jpg")
+        return shown.mode == "RGB" and min(shown.size) >= 32
+
+    named = (picture, taken, stripped, tagged, with_sidecar)
+    return {step.__name__: step for step in named}
+
+
+def same_picture(photo: bytes, copy: bytes) -> bool:
+    """Whether a copy shows what the photo shows, be it nothing."""
+    try:
+        shown = read_photo(photo)
+    except PhotoError:
+        return True
+    return ImageChops.difference(shown, read_photo(copy)).getbbox() is None
+
+
+def outcome(step: Callable[[], bool]) -> str:
+    """What a step came to: "good", "sentence", or "wrong" with what."""
+    try:
+        return "good" if step() else "wrong"
+    except (PhotoError, MetadataError) as error:
+        said = str(error)
+        plain = said.startswith("photo.jpg ") and said.endswith(".") and said.isprintable()
+        return "sentence" if plain else f"wrong: {said!r}"
+    except BaseException as error:
+        return f"wrong: {type(error).__name__}: {error}"
+
+
+def work(first: int, count: int, results: Connection) -> None:
+    """Do all steps with so many files; tell each file's number before, and what each step came to."""
+    files = seeds()
+    sidecars = [XMP, sidecar(files[0], TAGS), sidecar(files[0], TAGS, XMP)]
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     for number in range(first, first + count):
         chance = random.Random(number)
         data = mutated(chance.choice(files), files, chance)
-        results.put(("at", number))
-        start = time.perf_counter()
-        try:
-            picture = read_photo(data, "photo.jpg")
-            good = picture.mode == "RGB" and min(picture.size) >= 32
-            kind = "pictures" if good else "wrong"
-        except PhotoError as error:
-            said = str(error)
-            kind = "sentences" if said.startswith("photo.jpg ") and said.endswith(".") else "wrong"
-        except BaseException as error:
-            kind = f"wrong: {type(error).__name__}"
-        seconds = time.perf_counter() - start
-        slowest = max(slowest, seconds)
-        seen[kind] += 1
-        seen["slow"] += seconds > SECONDS
-        if kind.startswith("wrong") or seconds > SECONDS:
-            results.put(("bad", (number, kind, seconds)))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - used
-    results.put(("done", (seen, slowest, peak)))
+        old = mutated(chance.choice(sidecars), sidecars, chance) if chance.random() < 0.3 else None
+        results.send(("at", number))
+        for name, step in steps(data, old).items():
+            start = time.perf_counter()
+            came = outcome(step)
+            results.send(("step", (name, came, time.perf_counter() - start)))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - used
+        results.send(("memory", peak))
+    results.send(("done", None))
 
 
-def run(first: int, count: int) -> tuple[Counter, float, int, list]:
-    """One process; a crash or a hang is counted, and the files behind it go on in another."""
-    seen, slowest, peak, bad = Counter(), 0.0, 0, []
-    while count > 0:
-        results = multiprocessing.SimpleQueue()
-        child = multiprocessing.Process(target=work, args=(first, count, results))
+def run(first: int, count: int) -> tuple[Counter[str], float, int, list[tuple[int, str]]]:
+    """One process; a crash or a hang is noted, and the files behind it go on in another."""
+    bad: list[tuple[int, str]] = []
+    seen, slowest, peak, done = Counter[str](), 0.0, 0, False
+    while not done:
+        results, sender = multiprocessing.Pipe(duplex=False)
+        child = multiprocessing.Process(target=work, args=(first, count, sender))
         child.start()
-        at, done = first, False
-        while not done:
-            if not results._reader.poll(SECONDS * 4):
-                break
-            kind, what = results.get()
-            if kind == "at":
-                at = what
-            elif kind == "bad":
-                bad.append(what)
-            else:
-                done = True
-                seen, slowest, peak = seen + what[0], max(slowest, what[1]), max(peak, what[2])
-        if done:
-            child.join()
-            break
+        sender.close()  # so that the end of the process is seen at once
+        at = first
+        with suppress(EOFError):
+            while not done and results.poll(SECONDS * 4):
+                kind, what = results.recv()
+                done = kind == "done"
+                if kind == "at":
+                    at = what
+                elif kind == "memory":
+                    peak = max(peak, what)
+                elif kind == "step":
+                    name, came, seconds = what
+                    seen[f"{name} {came.partition(':')[0]}"] += 1
+                    slowest = max(slowest, seconds)
+                    if came.startswith("wrong") or seconds > SECONDS:
+                        bad.append((at, f"{name} {came}, {seconds:.1f} s"))
         child.kill()
-        bad.append((at, "crash or hang", 0.0))
-        seen["crashes"] += 1
-        count -= at + 1 - first
-        first = at + 1
+        child.join()
+        if not done:
+            bad.append((at, "crash or hang"))
+            count -= at + 1 - first
+            first = at + 1
     return seen, slowest, peak, bad
 
 
@@ -158,11 +239,21 @@ def main() -> int:
     for one in bad[:20]:
         print("bad:", one)
     wrong = len(bad) + (peak > MEMORY)
+    names = {
+        "picture": "decoded",
+        "taken": "when and where it was taken",
+        "stripped": "copied without metadata",
+        "tagged": "copied with tags",
+        "with_sidecar": "sidecar",
+    }
+    rows = [
+        f"| {said} | {seen[f'{name} good']:,} | {seen[f'{name} sentence']:,} | {seen[f'{name} wrong']} |"
+        for name, said in names.items()
+    ]
     table = (
-        "| files | pictures | sentences | crashes, hangs, other errors | slowest | most memory |\n"
-        "| --- | --- | --- | --- | --- | --- |\n"
-        f"| {options.files:,} | {seen['pictures']:,} | {seen['sentences']:,} | {len(bad)} | {slowest:.2f} s "
-        f"| {peak / 1e6:.0f} MB |"
+        f"{options.files:,} files: {len(bad)} crashes, hangs or wrong results; the slowest step took "
+        f"{slowest:.2f} s; {peak / 1e6:.0f} MB of memory.\n\n"
+        "| step | done | sentences | wrong |\n| --- | --- | --- | --- |\n" + "\n".join(rows)
     )
     write_section("Hostile photos", f"{__doc__}\nIt took {minutes:.0f} minutes.", table)
     return int(wrong > 0)

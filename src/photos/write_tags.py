@@ -296,16 +296,18 @@ def _exiv2_errors() -> Iterator[list[str]]:
 def _set_gps(exif, tags: Tags) -> None:
     if tags.latitude is None or tags.longitude is None:
         return
-    key = "Exif.GPSInfo.GPS"
-    exif[key + "VersionID"] = "2 3 0 0"
+    texts = {"VersionID": "2 3 0 0", "MapDatum": "WGS-84", "ProcessingMethod": f"charset=Ascii {ESTIMATE}"}
     for axis, degrees, letters in (("Latitude", tags.latitude, "NS"), ("Longitude", tags.longitude, "EW")):
         minutes, seconds = divmod(round(abs(degrees) * 36_000_000), 600_000)  # 1/10,000″: 3 mm
-        exif[f"{key}{axis}Ref"] = letters[degrees < 0]
-        exif[f"{key}{axis}"] = f"{minutes // 60}/1 {minutes % 60}/1 {seconds}/10000"
-    exif[key + "MapDatum"] = "WGS-84"
-    exif[key + "ProcessingMethod"] = f"charset=Ascii {ESTIMATE}"
+        texts[f"{axis}Ref"] = letters[degrees < 0]
+        texts[axis] = f"{minutes // 60}/1 {minutes % 60}/1 {seconds}/10000"
     if tags.radius_m is not None:
-        exif[key + "HPositioningError"] = f"{max(1, round(tags.radius_m))}/1"
+        texts["HPositioningError"] = f"{max(1, round(tags.radius_m))}/1"
+    for name, text in texts.items():
+        key = f"Exif.GPSInfo.GPS{name}"
+        while key in exif:  # exiv2 crashes at a new value for an entry whose old one it could not read
+            del exif[key]
+        exif[key] = text
 
 
 def _add_keywords(exiv2, iptc, words: list[str]) -> None:
