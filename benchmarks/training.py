@@ -1,6 +1,6 @@
 """Pictures a second in training: the model alone on batches in memory, and end to end.
 
-Both go through ``src.train.train_one_epoch`` as the recipe has it in its middle: picture size, batch, frozen
+Both go through ``train_one_epoch`` as the recipe has it in its middle: picture size, batch, frozen
 blocks, mixing, averaged weights. "Alone" gets batches that were loaded and augmented before; "end to end"
 gets them from the loader, its start included. They take turns; a ratio is of one round, and all figures are
 medians.
@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 import torch
 from report import write_section
@@ -26,19 +27,23 @@ from torch.utils.data import DataLoader, default_collate
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src.data.folders import Pictures, find_data_set, list_pictures, load_pictures
+from src.data.dataset import EpochSampler
+from src.data.folders import PictureLoader, Pictures, find_data_set, list_pictures, load_pictures
+from src.models.classifier import Classifier
 from src.models.pretrained import TransferNet, build_transfer
 from src.models.scratch import LandmarkNet
-from src.train import autocast, average_weights, choose_device, mixing, train_one_epoch
-from src.training.optimization import LandmarkLoss, get_optimizer, get_schedule, parameter_groups
+from src.training.devices import autocast, choose_device
+from src.training.loop import mixing, train_one_epoch
+from src.training.optimization import LandmarkLoss
 from src.training.recipes import RECIPES, TrainSettings
+from src.training.state import make_parts
 
 CORES = os.cpu_count() or 1
 WORKERS = 2  # as `src.train` has it
 WARM = 4  # batches before anything is timed
 
 
-def build(name: str, classes: int) -> tuple[torch.nn.Module, TrainSettings]:
+def build(name: str, classes: int) -> tuple[Classifier, TrainSettings]:
     """The network and the last phase of a recipe, with its frozen blocks."""
     recipe = RECIPES[name]
     phase = list(recipe.phases)[-1]
@@ -50,34 +55,30 @@ def build(name: str, classes: int) -> tuple[torch.nn.Module, TrainSettings]:
     return model, recipe.phases[phase]
 
 
-def load(root: Path, model, settings: TrainSettings, count: int, batch: int, workers: int, cache) -> Pictures:
+def load(root: Path, name: str, model: Classifier, count: int, batch: int, workers: int, cache) -> Pictures:
     """The recipe's loaders for about `count` training pictures, at the epoch in the middle of the run."""
+    recipe = RECIPES[name]
+    settings = list(recipe.phases.values())[-1]
     pictures = load_pictures(
         root, sizes=settings.sizes, eval_size=settings.eval_size, epochs=settings.epochs, batch_size=batch,
-        strong=settings.strong, zoom=settings.zoom, valid_fraction=settings.valid_fraction, limit=count,
+        strong=settings.strong, zoom=settings.zoom, valid_fraction=recipe.valid_fraction, limit=count,
         normalise=(model.mean, model.std) if isinstance(model, TransferNet) else None,
         workers=workers, cache=cache,
     )  # fmt: skip
-    pictures.train.sampler.epoch = settings.epochs // 2
+    cast(EpochSampler, pictures.train.sampler).epoch = settings.epochs // 2
     return pictures
 
 
-def trainer(model: torch.nn.Module, settings: TrainSettings, classes: int) -> Callable:
-    """The function that trains over a loader once, with all that `src.train.fit` gives it."""
+def trainer(model: Classifier, settings: TrainSettings, classes: int) -> Callable:
+    """The function that trains over a loader once, with all that `fit` gives it."""
     device = choose_device()
-    model.to(device, memory_format=torch.channels_last)
-    groups = parameter_groups(
-        model, lr=settings.lr, weight_decay=settings.weight_decay, layer_decay=settings.layer_decay
-    )
-    optimizer = get_optimizer(groups, settings.optimizer, lr=settings.lr)
-    schedule = get_schedule(settings.schedule, optimizer, epochs=settings.epochs, steps_per_epoch=10_000)
-    average = average_weights(model, settings.ema) if settings.ema else None
+    parts = make_parts(model, settings, 10_000, device)
     loss, mix = LandmarkLoss(settings.label_smoothing), mixing(settings, classes)
 
     def train(loader) -> None:
         train_one_epoch(
-            model, loader, loss, optimizer, device,
-            schedule=schedule, average=average, mix=mix, clip=settings.clip,
+            parts.model, loader, loss, parts.optimizer, device,
+            schedule=parts.schedule, average=parts.average, mix=mix, clip=settings.clip,
         )  # fmt: skip
 
     return train
@@ -95,7 +96,7 @@ def timed(train: Callable, loader) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - used
 
 
-def augmentation(loader: DataLoader, count: int = 400) -> float:
+def augmentation(loader: PictureLoader, batch_size: int, count: int = 400) -> float:
     """Core milliseconds a picture from the cache of decoded ones to a place in a batch, as in a worker."""
     items = list(loader.sampler)[:count]
     threads = torch.get_num_threads()
@@ -103,8 +104,8 @@ def augmentation(loader: DataLoader, count: int = 400) -> float:
     taken = []
     for _ in range(5):
         start = time.process_time()
-        for at in range(0, len(items), loader.batch_size):
-            default_collate([loader.dataset[item] for item in items[at : at + loader.batch_size]])
+        for at in range(0, len(items), batch_size):
+            default_collate([loader.dataset[item] for item in items[at : at + batch_size]])
         taken.append(1000 * (time.process_time() - start) / len(items))
     torch.set_num_threads(threads)
     return median(taken)
@@ -130,13 +131,13 @@ def compare(name: str, root: Path, options: argparse.Namespace, cache: Path) -> 
     """A line for a network: both speeds, their ratio, and what bounds it."""
     classes = len(list_pictures(root / "train")[2])
     model, settings = build(name, classes)
-    loader = load(root, model, settings, options.pictures, settings.batch_size, WORKERS, cache).train
+    loader = load(root, name, model, options.pictures, settings.batch_size, WORKERS, cache).train
     batches, count = in_memory(loader), len(loader.dataset)
     train = trainer(model, settings, classes)
     taken = turns(train, {"alone": batches, "whole": loader}, options.rounds)
     alone, whole = (median(seconds for seconds, _ in taken[way]) for way in ("alone", "whole"))
     network = 1000 * median(used for _, used in taken["alone"]) / count
-    item = augmentation(loader)
+    item = augmentation(loader, settings.batch_size)
     limit = min(1.0, 1000 * alone / count / ((network + item) / CORES))
     size = batches[0][0].shape[-1]
     return (
@@ -152,7 +153,7 @@ def sweep(name: str, root: Path, options: argparse.Namespace, cache: Path) -> li
     train, lines = trainer(model, settings, classes), []
     for batch in options.batches:
         ways: dict = {
-            workers: load(root, model, settings, options.pictures // 4, batch, workers, cache).train
+            workers: load(root, name, model, options.pictures // 4, batch, workers, cache).train
             for workers in options.workers
         }
         taken = turns(train, {"alone": in_memory(ways[options.workers[0]]), **ways}, options.rounds)

@@ -2,6 +2,7 @@
 
 import math
 
+import fake_device
 import pytest
 import torch
 from torch import nn
@@ -73,6 +74,11 @@ def test_norms_and_biases_do_not_decay_and_rates_fall_towards_the_picture():
     assert rate[id(model.backbone.conv1.weight)] == 0.5**10
 
 
+def test_rates_of_layers_that_a_network_does_not_have_are_an_error():
+    with pytest.raises(ValueError, match=r"layer_decay=0\.5 needs"):
+        parameter_groups(nn.Linear(2, 2), lr=1.0, weight_decay=0.1, layer_decay=0.5)
+
+
 def test_tokens_outside_every_block_count_as_the_deepest():
     model = build_transfer("vit_b_32", 4, weights=None)
     groups = parameter_groups(model, lr=1.0, weight_decay=0.1, layer_decay=0.5)
@@ -109,11 +115,19 @@ def test_cosine_warms_up_and_ends_near_zero():
     assert 0 < seen[-1] == pytest.approx(0.5 * (1 + math.cos(math.pi * 29 / 30)))
 
 
-def test_one_cycle_rises_and_falls():
-    seen = rates("onecycle")
-    assert max(seen) == pytest.approx(1.0, rel=0.01)
+@pytest.mark.parametrize("warmup", [0.5, 1.0, 3.0])
+def test_one_cycle_rises_for_as_long_as_it_warms_up_and_falls(warmup):
+    seen = rates("onecycle", warmup=warmup)
+    assert max(seen) == pytest.approx(1.0)
+    assert seen.index(max(seen)) == 10 * warmup - 1  # with the last step of the warm-up
     assert seen[0] < 0.1
     assert seen[-1] < 0.01
+
+
+def test_one_cycle_without_warm_up_only_falls():
+    seen = rates("onecycle", warmup=0.0)
+    assert seen[0] == pytest.approx(1.0, abs=0.01)
+    assert seen == sorted(seen, reverse=True)
 
 
 def test_plateau_waits_for_the_loss():
@@ -122,6 +136,23 @@ def test_plateau_waits_for_the_loss():
     for loss in [1.0] + [2.0] * 6:
         schedule.step(loss)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1)
+
+
+def test_plateau_with_a_warm_up_is_an_error():
+    with pytest.raises(ValueError, match="set warmup_epochs to 0"):
+        rates("plateau", warmup=1.0)
+
+
+def test_finder_takes_the_accelerator_for_a_copy(monkeypatch):
+    monkeypatch.setattr("src.training.optimization.choose_device", lambda: fake_device.DEVICE)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    used = []
+    with fake_device.accelerator():
+        model[1].register_forward_hook(lambda module, x, y: used.append(y.device))
+        loader = [(torch.rand(4, 3, 2, 2), torch.tensor([0, 1, 0, 1]))]
+        find_learning_rate(model, loader, LandmarkLoss(), optimizer="sgd", steps=3)
+        assert set(used) == {fake_device.DEVICE}
+        assert {p.device.type for p in model.parameters()} == {"cpu"}
 
 
 def test_finder_suggests_a_rate_that_trains_and_leaves_the_model_alone():

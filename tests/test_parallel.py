@@ -1,5 +1,6 @@
 """Two processes train together as one does, and go on after one of them dies."""
 
+import copy
 import os
 import signal
 import subprocess
@@ -8,9 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import make_data_set
+from torch import nn
 
 from src.models.checkpoints import load_checkpoint
+from src.models.pretrained import build_transfer
+from src.training import distributed
 
 ROOT = Path(__file__).parents[1]
 # fmt: off
@@ -66,6 +71,21 @@ def of_rank(rank, launcher):
         except OSError:
             pass
     return None
+
+
+@pytest.mark.parametrize(
+    ("processes", "device", "converted"), [(2, "cuda", True), (1, "cuda", False), (2, "cpu", False)]
+)
+def test_batch_norms_see_all_pictures_where_several_gpus_train(monkeypatch, processes, device, converted):
+    monkeypatch.setattr(distributed, "processes", lambda: processes)
+    plain = build_transfer("tf_efficientnet_lite0", 3, weights=None).eval()  # its norms hold activations
+    network = distributed.synchronised(copy.deepcopy(plain), torch.device(device))
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    assert norms and {isinstance(m, nn.SyncBatchNorm) for m in norms} == {converted}
+    assert list(network.state_dict()) == list(plain.state_dict())
+    x = torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(network(x), plain(x))
 
 
 @pytest.mark.cluster

@@ -1,6 +1,7 @@
 """Training: epochs, checkpoints, resuming after a kill, settings."""
 
 import dataclasses
+import io
 import os
 import signal
 import subprocess
@@ -8,24 +9,23 @@ import sys
 import time
 from pathlib import Path
 
+import fake_device
 import pytest
 import torch
-from conftest import make_others
+from conftest import make_unknown
+from tqdm import tqdm
 
-from src.data.dataset import read_picture
-from src.data.folders import load_pictures, split_others
+from src.data.decoded import read_array
+from src.data.folders import load_pictures, split_unknown
 from src.models.checkpoints import CheckpointError, load_checkpoint, restore
 from src.models.pretrained import build_transfer
 from src.models.scratch import LandmarkNet, NetSettings
-from src.train import (
-    average_weights,
-    fit,
-    main,
-    mixing,
-    run_recipe,
-    validate,
-)
-from src.training.recipes import Recipe, TrainSettings
+from src.train import main
+from src.training import runs
+from src.training.loop import SHOWN_EVERY, fit, mixing, train_one_epoch, validate
+from src.training.optimization import LandmarkLoss, MovingAverage, get_schedule
+from src.training.recipes import RECIPES, Recipe, TrainSettings
+from src.training.runs import run_recipe
 
 ROOT = Path(__file__).parents[1]
 NET = NetSettings(widths=(8, 16), depths=(1, 1))
@@ -91,9 +91,9 @@ def test_a_killed_process_goes_on_to_the_same_result(data_set, tmp_path):
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
 
-    def start(runs):
+    def start(folder):
         return subprocess.Popen(
-            [*command, "--runs", str(runs)],
+            [*command, "--runs", str(folder)],
             cwd=ROOT,
             env=environment,
             stderr=subprocess.PIPE,
@@ -107,10 +107,10 @@ def test_a_killed_process_goes_on_to_the_same_result(data_set, tmp_path):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    for runs in (straight, stopped):
-        process = start(runs)
+    for folder in (straight, stopped):
+        process = start(folder)
         assert process.wait(timeout=120) == 0, process.stderr.read().decode()[-2000:]
-    states = [load_checkpoint(runs / "scratch" / "train" / "last.pt") for runs in (straight, stopped)]
+    states = [load_checkpoint(folder / "scratch" / "train" / "last.pt") for folder in (straight, stopped)]
     assert same(states[0]["weights"], states[1]["weights"])
     losses = [[row["train_loss"] for row in state["history"]] for state in states]
     assert losses[0] == losses[1] and len(losses[0]) == 3
@@ -134,29 +134,32 @@ def test_the_same_seed_gives_the_same_weights_with_or_without_loading_processes(
 
 
 def test_photos_of_no_landmark_are_learnt_as_such(data_set, tmp_path):
-    others = make_others(tmp_path / "others")
+    unknown = make_unknown(tmp_path / "unknown")
     settings = dataclasses.replace(QUICK, epochs=12, strong=False, cutmix=0.0, mixup=0.0)
 
-    def run(folder, others=None):
+    def run(folder, unknown=None):
         pictures = load_pictures(
-            data_set, sizes=(32,), epochs=12, batch_size=8, workers=0, others=others, cache=tmp_path / "cache"
-        )
+            data_set, sizes=(32,), epochs=12, batch_size=8, workers=0, unknown=unknown,
+            cache=tmp_path / "cache",
+        )  # fmt: skip
         torch.manual_seed(0)
         model = LandmarkNet(3, NET)
         history = fit(model, pictures, settings, tmp_path / folder)
         see = pictures.valid.dataset.transform
-        unseen = torch.stack([see(torch.tensor(read_picture(p)).permute(2, 0, 1)) for p in strangers])
+        unseen = torch.stack([see(torch.tensor(read_array(p)).permute(2, 0, 1)) for p in held_out])
         with torch.inference_mode():
             return pictures, history, model.eval()(unseen).softmax(1).amax(1).mean().item()
 
-    strangers = split_others(others)[1]
+    held_out = split_unknown(unknown)[1]
     _, _, naive = run("naive")
-    pictures, history, taught = run("taught", others)
+    pictures, history, taught = run("taught", unknown)
     assert pictures.train.dataset.labels.count(-1) == 10
     assert -1 not in pictures.valid.dataset.labels + pictures.test.dataset.labels
     assert history.valid_accuracy.max() > 0.9
-    assert history.train_accuracy.max() > 0.9  # the others count neither as right nor as wrong
+    assert history.train_accuracy.max() > 0.9  # the unknown count neither as right nor as wrong
     assert taught < 0.6 < naive
+    trained = [load_checkpoint(tmp_path / run / "best.pt")["trained"] for run in ("naive", "taught")]
+    assert [one["outlier_exposure"] for one in trained] == [False, True]
     with pytest.raises(ValueError, match="need labels"):
         fit(LandmarkNet(3, NET), pictures, QUICK, tmp_path / "mixed")
 
@@ -212,11 +215,47 @@ def test_figures_are_means_over_pictures_with_a_short_last_batch():
 
 def test_the_average_follows_at_once_and_then_slowly():
     model = torch.nn.Linear(1, 1, bias=False)
-    average = average_weights(model, 0.9)
+    average = MovingAverage(model, 0.9)
     for value in (0.0, 1.0):
         torch.nn.init.constant_(model.weight, value)
-        average.update_parameters(model)
+        average.update(model)
     assert average.module.weight.item() == pytest.approx(1 - 2 / 11)
+
+
+def test_the_network_stays_on_its_device_while_a_copy_trains_on_an_accelerator(data_set, tmp_path):
+    settings = dataclasses.replace(QUICK, optimizer="sgd")
+    with fake_device.accelerator():
+        model, history = train(data_set, tmp_path / "run", settings, device=fake_device.DEVICE)
+        assert {p.device.type for p in [*model.parameters(), *model.buffers()]} == {"cpu"}
+        assert model.eval()(torch.rand(2, 3, 32, 32)).shape == (2, 3)  # what a caller does next
+    assert same(load_checkpoint(tmp_path / "run" / "best.pt")["weights"], model.state_dict())
+    _, expected = train(data_set, tmp_path / "cpu", settings, device=torch.device("cpu"))
+    figures = ["train_accuracy", "valid_accuracy"]
+    assert history[figures].equals(expected[figures])
+
+
+@pytest.mark.parametrize("shown", [False, True])
+def test_an_epoch_hardly_ever_waits_for_the_accelerator(shown):
+    torch.manual_seed(0)
+    batches, device = 2 * SHOWN_EVERY + 5, fake_device.DEVICE
+    loader = [(torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 2, -1])) for _ in range(batches)]
+    with fake_device.accelerator() as waits:
+        network = LandmarkNet(3, NET).to(device)
+        optimizer = torch.optim.SGD(network.parameters(), 0.01)
+        schedule = get_schedule("cosine", optimizer, epochs=1, steps_per_epoch=batches)
+        average = MovingAverage(network, 0.9)
+        waits.clear()
+        with tqdm(total=4 * batches, file=io.StringIO(), disable=not shown) as bar:
+            result = train_one_epoch(
+                network, loader, LandmarkLoss(), optimizer, device, schedule=schedule, average=average,
+                clip=1.0, bar=bar,
+            )  # fmt: skip
+        assert len(waits) == (4 if shown else 1)  # each time for all the figures since the last one
+        assert bar.n == (4 * batches if shown else 0)
+        assert result["loss"] > 0 and 0 <= result["accuracy"] <= 1
+        waits.clear()
+        validate(average.module, [(x, y.clamp(min=0)) for x, y in loader], LandmarkLoss(), device)
+        assert len(waits) == 1
 
 
 def test_mixed_labels_are_probabilities():
@@ -234,7 +273,8 @@ def test_mixed_labels_are_probabilities():
     "wrong",
     [
         {"epochs": 0}, {"epochs": 1.5}, {"lr": -1.0}, {"lr": "fast"}, {"optimizer": "adagrad"}, {"zoom": 0.0},
-        {"schedule": "linear"}, {"sizes": (16,)}, {"sizes": 128}, {"ema": 1.0}, {"epochs": True},
+        {"schedule": "linear"}, {"schedule": "plateau"}, {"sizes": (16,)}, {"sizes": 128}, {"ema": 1.0},
+        {"epochs": True},
     ],
 )  # fmt: skip
 def test_wrong_settings_are_errors(wrong):
@@ -244,9 +284,11 @@ def test_wrong_settings_are_errors(wrong):
         TrainSettings(learning_rate=1.0)
 
 
+PHASE = TrainSettings(epochs=1, sizes=(32,), eval_size=32, batch_size=8, lr=1e-2, warmup_epochs=0.0)
+
+
 def test_phases_of_a_recipe_follow_each_other(data_set, tmp_path):
-    phase = TrainSettings(epochs=1, sizes=(32,), eval_size=32, batch_size=8, lr=1e-2, warmup_epochs=0.0)
-    recipe = Recipe({"head": phase, "finetune": phase}, {"head": 0, "finetune": None})
+    recipe = Recipe({"head": PHASE, "finetune": PHASE}, {"head": 0, "finetune": None})
     model = build_transfer("resnet18", 3, weights=None)
     start = model.backbone.conv1.weight.clone()
     history, pictures = run_recipe(model, recipe, data_set, tmp_path / "run", workers=0)
@@ -258,8 +300,7 @@ def test_phases_of_a_recipe_follow_each_other(data_set, tmp_path):
 
 
 def test_the_last_phase_runs_several_times_and_its_weights_are_averaged(data_set, tmp_path):
-    phase = TrainSettings(epochs=1, sizes=(32,), eval_size=32, batch_size=8, lr=1e-2, warmup_epochs=0.0)
-    recipe = Recipe({"head": phase, "finetune": phase}, {"head": 0}, runs=2)
+    recipe = Recipe({"head": PHASE, "finetune": PHASE}, {"head": 0}, runs=2)
     model = build_transfer("resnet18", 3, weights=None)
     history, _ = run_recipe(model, recipe, data_set, tmp_path, workers=0)
     assert list(history.phase) == ["head", "finetune", "finetune"]
@@ -275,15 +316,71 @@ def test_the_last_phase_runs_several_times_and_its_weights_are_averaged(data_set
             torch.testing.assert_close(weights, model.state_dict()[name])
 
 
+def test_checkpoints_say_in_one_form_how_their_weights_came_about(data_set, tmp_path):
+    head = dataclasses.replace(PHASE, lr=0.5)
+    recipe = Recipe({"head": head, "finetune": PHASE}, {"head": 0}, runs=2, valid_fraction=0.3, split_seed=7)
+    run_recipe(build_transfer("resnet18", 3, weights=None), recipe, data_set, tmp_path, workers=0)
+    train(data_set, tmp_path / "alone")
+    soup, alone = (load_checkpoint(tmp_path / run / "best.pt")["trained"] for run in ("soup", "alone"))
+    assert soup.keys() == alone.keys()
+    assert soup["versions"].pop("torch") == torch.__version__
+    assert {k: v for k, v in soup.items() if k != "versions"} == {
+        "recipe": "transfer",
+        "phases": {"head": dataclasses.asdict(head), "finetune": dataclasses.asdict(PHASE)},
+        "runs": 2,
+        "seeds": [0, 1],
+        "epochs_run": {"head": [1], "finetune": [1, 1]},
+        "valid_fraction": 0.3,
+        "split_seed": 7,
+        "pictures": 21,
+        "outlier_exposure": False,
+    }
+    assert (alone["recipe"], alone["runs"], alone["seeds"]) == ("scratch", 1, [0])
+    assert alone["phases"] == {"train": dataclasses.asdict(QUICK)}
+
+
+def test_all_phases_have_one_split_and_one_seed(data_set, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setitem(RECIPES, "transfer", Recipe({"head": PHASE, "finetune": PHASE}, {"head": 0}))
+    monkeypatch.setattr("src.models.pretrained._load_file", lambda network, file: None)
+    seen = []
+
+    def spy(model, pictures, settings, folder, **options):
+        seen.append((pictures, settings))
+        return fit(model, pictures, settings, folder, **options)
+
+    monkeypatch.setattr(runs, "fit", spy)
+    command = ["--model", "transfer", "--backbone", "resnet18", "--weights", "any", "--data", str(data_set)]
+    command += ["--workers", "0", "--valid-fraction", "0.5", "--split-seed", "3", "--seed", "5"]
+    assert main([*command, "--runs", str(tmp_path / "runs")]) == 0
+    assert [settings.seed for _, settings in seen] == [5, 5]
+    valid = [set(pictures.valid.dataset.paths) for pictures, _ in seen]
+    trained = set().union(*(pictures.train.dataset.paths for pictures, _ in seen))
+    assert valid[0] == valid[1] and len(valid[0]) == 15
+    assert not trained & valid[0]
+    other = load_pictures(data_set, valid_fraction=0.5, workers=0)
+    assert set(other.valid.dataset.paths) != valid[0]  # the split's seed counts
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--data", "nowhere"], "nowhere holds no data set"),
         (["--lr", "-1"], "must not be negative"),
         (["--model", "transfer", "--backbone", "resnet19"], "close matches: resnet18"),
+        (["--backbone", "resnet18"], "give --model transfer"),
+        (["--schedule", "plateau"], "does not warm up"),
+        (["--layer-decay", "0.5"], "needs a pretrained network"),
+        (["--valid-fraction", "1"], r"valid_fraction must be in (0, 1)"),
+        (["--unknown", "{unknown}"], "need labels"),
+        (["--others", "{unknown}"], "need labels"),
     ],
 )
-def test_the_command_line_says_what_is_wrong(data_set, tmp_path, capsys, arguments, message):
+def test_the_command_line_says_what_is_wrong(data_set, tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    unknown = make_unknown(tmp_path / "unknown")
+    arguments = [argument.format(unknown=unknown) for argument in arguments]
     data = [] if "--data" in arguments else ["--data", str(data_set)]
-    assert main(["--model", "scratch", *data, "--runs", str(tmp_path), *arguments]) == 2
+    command = ["--model", "scratch", *data, "--runs", str(tmp_path), "--workers", "0", *arguments]
+    assert main(command) == 2
     assert message in capsys.readouterr().err

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import distributed as dist
@@ -15,6 +16,8 @@ from torch import nn
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
+
+ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
 def rank() -> int:
@@ -60,6 +63,18 @@ def one_first() -> Iterator[None]:
 def together(model: nn.Module) -> nn.Module:
     """The network, its gradients averaged over all processes; its weights are those of the first."""
     return DistributedDataParallel(model) if processes() > 1 else model
+
+
+def synchronised(model: ModelT, device: torch.device) -> ModelT:
+    """The network with batch norms that see the pictures of all processes, where they train on GPUs.
+
+    Its weights are the same tensors. Torch has no such norm for CPUs.
+    """
+    if processes() == 1 or device.type != "cuda":
+        return model
+    from timm.layers import convert_sync_batchnorm  # torch's own drops the activation of timm's norms
+
+    return convert_sync_batchnorm(model)
 
 
 def wait() -> None:

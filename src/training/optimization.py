@@ -1,10 +1,11 @@
-"""Loss, optimizers, learning-rate schedules and the search for a learning rate."""
+"""Loss, optimizers, learning-rate schedules, averaged weights, and the search for a learning rate."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,12 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn, optim
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
+from src.models.pretrained import TransferNet
+from src.training.devices import choose_device
+from src.training.recipes import NO_WARMUP, OPTIMIZERS, SCHEDULES
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-OPTIMIZERS = ("sgd", "adam", "adamw")
-SCHEDULES = ("cosine", "onecycle", "plateau", "constant")
 
 
 class LandmarkLoss(nn.Module):
@@ -50,14 +52,20 @@ def parameter_groups(
     Args:
         lr: learning rate of the head.
         layer_decay: the rate of each block, counted from the head, is the next one's times this
-            (layer-wise rates, arXiv:1801.06146). Needs a model with ``layers``; 1 means one rate.
+            (layer-wise rates, arXiv:1801.06146). 1 means one rate; anything else needs a `TransferNet`.
 
     Raises:
-        ValueError: everything is frozen.
+        ValueError: everything is frozen, or the model has no layers to tell apart.
     """
-    layers = getattr(model, "layers", []) if layer_decay != 1 else []
-    depth = {id(p): len(layers) - i for i, layer in enumerate(layers) for p in layer.parameters()}
-    deepest = set() if not layers else {id(p) for p in model.backbone.parameters()} - depth.keys()
+    depth: dict[int, int] = {}
+    deepest: set[int] = set()
+    layers: list[nn.Module] = []
+    if layer_decay != 1:
+        if not isinstance(model, TransferNet):
+            raise ValueError(f"layer_decay={layer_decay} needs a pretrained network: set it to 1.")
+        layers = model.layers
+        depth = {id(p): len(layers) - i for i, layer in enumerate(layers) for p in layer.parameters()}
+        deepest = {id(p) for p in model.backbone.parameters()} - depth.keys()
     groups: dict[tuple[int, bool], dict] = {}
     for parameter in model.parameters():
         if not parameter.requires_grad:
@@ -109,17 +117,21 @@ def get_schedule(
 ) -> LRScheduler:
     """Build a learning-rate schedule.
 
-    ``cosine`` warms up linearly, then falls along half a cosine to zero; ``onecycle`` is
-    arXiv:1708.07120; ``constant`` only warms up: these step after every batch. ``plateau`` divides by
-    ten when the validation loss has not fallen for five epochs, and steps once an epoch with it.
+    ``cosine`` warms up linearly, then falls along half a cosine to zero; ``onecycle`` (arXiv:1708.07120)
+    rises along half a cosine while it warms up, and falls along another; ``constant`` only warms up:
+    these step after every batch. ``plateau`` divides by ten when the validation loss has not fallen for
+    five epochs, and steps once an epoch with it; it does not warm up.
 
     Raises:
-        ValueError: no schedule has this name.
+        ValueError: no schedule has this name, or it should warm up and does not.
     """
     total, warmup = max(1, epochs * steps_per_epoch), round(warmup_epochs * steps_per_epoch)
     if name == "onecycle":
-        return OneCycleLR(optimizer, [g["lr"] for g in optimizer.param_groups], total_steps=total)
+        peaks, rising = [group["lr"] for group in optimizer.param_groups], min(1.0, warmup / total)
+        return OneCycleLR(optimizer, peaks, total_steps=total, pct_start=rising)
     if name == "plateau":
+        if warmup_epochs:
+            raise ValueError(NO_WARMUP)
         return ReduceLROnPlateau(optimizer, factor=0.1, patience=5)
     if name not in SCHEDULES:
         raise ValueError(f"There is no schedule {name!r}; choose one of {', '.join(SCHEDULES)}.")
@@ -134,6 +146,36 @@ def get_schedule(
     return LambdaLR(optimizer, factor)
 
 
+class MovingAverage(nn.Module):
+    """An exponential moving average of a network's weights and buffers, quick to follow in its first steps.
+
+    Unlike torch's `AveragedModel` it counts on the CPU: no update waits for an accelerator.
+
+    Attributes:
+        module: a copy of the network, with the averages.
+    """
+
+    count: Tensor
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        super().__init__()
+        self.module, self.decay = copy.deepcopy(network), decay
+        self.register_buffer("count", torch.tensor(0))
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Take in what the network is now; the first time that is all the average is made of."""
+        count = int(self.count)
+        decay = min(self.decay, (1 + count) / (10 + count)) if count else 0.0
+        averages = chain(self.module.parameters(), self.module.buffers())
+        for average, current in zip(averages, chain(network.parameters(), network.buffers()), strict=True):
+            if decay and average.is_floating_point():
+                average.lerp_(current, 1 - decay)
+            else:  # batch norm's counter, too
+                average.copy_(current)
+        self.count += 1
+
+
 def find_learning_rate(
     model: nn.Module,
     loader: Iterable,
@@ -143,11 +185,12 @@ def find_learning_rate(
     lowest: float = 1e-6,
     highest: float = 1.0,
     steps: int = 60,
-    device: str | torch.device = "cpu",
+    device: torch.device | None = None,
 ) -> tuple[pd.DataFrame, float]:
     """Raise the learning rate exponentially batch by batch and watch the loss (arXiv:1506.01186).
 
-    Works on a copy; the model stays as it is. Stops once the smoothed loss is four times its best.
+    Works on a copy on the device (`choose_device` if not given); the model stays where and as it is. Stops
+    once the smoothed loss is four times its best.
 
     Returns:
         A table of ``lr`` and smoothed ``loss``, and a suggestion: a third of the rate at which the
@@ -155,6 +198,7 @@ def find_learning_rate(
     """
     import pandas as pd
 
+    device = device or choose_device()
     model = copy.deepcopy(model).to(device).train()
     groups = parameter_groups(model, lr=lowest, weight_decay=0.0)
     stepper = get_optimizer(groups, optimizer, lr=lowest)

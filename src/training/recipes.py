@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
-from src.models.tta import ALWAYS, NEVER
-from src.training.optimization import OPTIMIZERS, SCHEDULES
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("cosine", "onecycle", "plateau", "constant")
+NO_WARMUP = "The schedule 'plateau' does not warm up: set warmup_epochs to 0."
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,6 @@ class TrainSettings:
         ema: decay of the moving average of the weights that is validated and kept, 0 for off.
         clip: largest norm of the gradient, 0 for no limit.
         patience: stop after so many epochs without a better validation accuracy, 0 for never.
-        valid_fraction: share of the training pictures kept for validation.
         seed: of weights, order and augmentation.
     """
 
@@ -49,13 +50,12 @@ class TrainSettings:
     ema: float = 0.0
     clip: float = 0.0
     patience: int = 0
-    valid_fraction: float = 0.15
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
             value = getattr(self, name)
-            kinds = {float: (float, int), tuple[int, ...]: tuple}.get(kind, kind)
+            kinds: Any = {float: (float, int), tuple[int, ...]: tuple}.get(kind, kind)
             if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
                 raise ValueError(f"{name}={value!r} must be of type {getattr(kind, '__name__', kind)}.")
             if kind in (int, float) and value < 0:
@@ -66,8 +66,8 @@ class TrainSettings:
             raise ValueError("epochs and batch_size must be at least 1, picture sizes at least 32.")
         if not (0 < self.zoom <= 1 and self.ema < 1 and self.label_smoothing < 1):
             raise ValueError("zoom must be in (0, 1], ema and label_smoothing in [0, 1).")
-        if not 0 < self.valid_fraction < 1:
-            raise ValueError("valid_fraction must be in (0, 1).")
+        if self.schedule == "plateau" and self.warmup_epochs:
+            raise ValueError(NO_WARMUP)
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,22 @@ class Recipe:
 
     ``unfrozen`` says how many blocks of a pretrained backbone train in each phase; None means all.
     ``runs``: how often the last phase is run, each time with another seed; the weights are averaged.
-    ``again``: highest probabilities at which the export looks at the mirror image too (`unsure`).
+    ``again``: interval of highest probabilities in which the export averages with the mirror image
+    (`src.models.tta`).
+    ``valid_fraction``: share of the training pictures kept for validation, the same ones in all phases;
+    ``split_seed`` decides which.
     """
 
     phases: dict[str, TrainSettings]
     unfrozen: dict[str, int | None] = field(default_factory=dict)
     runs: int = 1
-    again: tuple[float, float] = NEVER
+    again: tuple[float, float] = (0.0, 0.0)
+    valid_fraction: float = 0.15
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.valid_fraction < 1:
+            raise ValueError("valid_fraction must be in (0, 1).")
 
 
 RECIPES = {
@@ -99,11 +108,11 @@ RECIPES = {
                 mixup=0.2,
                 cutmix=1.0,
                 ema=0.998,
-                # every picture counts where nothing else is known; enough remain for the calibration
-                valid_fraction=0.08,
             ),
         },
-        again=ALWAYS,
+        again=(0.0, math.inf),
+        # every picture counts where nothing else is known; enough remain for the calibration
+        valid_fraction=0.08,
     ),
     "transfer": Recipe(
         {
@@ -115,7 +124,6 @@ RECIPES = {
                 strong=False,
                 lr=5e-3,
                 warmup_epochs=0.0,
-                valid_fraction=0.1,
             ),
             "finetune": TrainSettings(
                 epochs=10,
@@ -123,14 +131,14 @@ RECIPES = {
                 eval_size=224,
                 layer_decay=0.9,
                 ema=0.99,
-                valid_fraction=0.1,
             ),
         },
         # the first blocks know edges and colours already, and take half of the time to train
         unfrozen={"head": 0, "finetune": 16},
         runs=3,
         # before the temperature: one validation photo in nine, and hardly any of no landmark; as accurate as
-        # looking at all of them again
+        # averaging all of them
         again=(0.15, 0.7),
+        valid_fraction=0.1,
     ),
 }

@@ -1,0 +1,136 @@
+"""A recipe from its first phase to the average of its last runs.
+
+Every checkpoint says in ``trained`` how its weights came about, whoever trained: a notebook, the command
+line, `fit` alone (then there is one phase). ``model.json`` of an export holds the same::
+
+    {
+        "recipe": "transfer",                      # the key in `RECIPES`
+        "phases": {"head": {…}, "finetune": {…}},  # every `TrainSettings` as a dict
+        "runs": 3,                                 # of the last phase, whose weights were averaged
+        "seeds": [0, 1, 2],                        # of these runs
+        "epochs_run": {"head": [1], "finetune": [10, 10, 10]},  # epochs behind these weights, run by run
+        "valid_fraction": 0.1,
+        "split_seed": 0,
+        "pictures": 5000,                          # that it was trained on, of no landmark too
+        "outlier_exposure": True,                  # whether there were any of no landmark
+        "versions": {"python": "3.11.2", "torch": "2.15.0", "torchvision": "…", "timm": "…"},
+    }
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from src.data.folders import Pictures, load_pictures
+from src.models.checkpoints import load_checkpoint, save_checkpoint
+from src.models.classifier import Classifier
+from src.models.pretrained import TransferNet
+from src.training import distributed as parallel
+from src.training.loop import fit
+from src.training.recipes import Recipe, TrainSettings
+
+
+def run_recipe(
+    model: Classifier,
+    recipe: Recipe,
+    root: str | Path,
+    folder: str | Path,
+    *,
+    unknown: str | Path | None = None,
+    limit: int | None = None,
+    workers: int = 2,
+    on_epoch: Callable[[pd.DataFrame], None] | None = None,
+) -> tuple[pd.DataFrame, Pictures]:
+    """Train a network through the phases of a recipe, each in ``folder/PHASE``.
+
+    Where the recipe says so, the last phase runs several times from the same weights and ends with their
+    average, in ``folder/soup``. All phases have the same validation pictures.
+
+    Args:
+        model: begins with its weights and ends with the best ones, on the device where it is.
+        root: folder with ``train/`` and ``test/``.
+        unknown, limit, workers: see `load_pictures`.
+        on_epoch: see `fit`.
+
+    Returns:
+        The joined history with columns ``phase`` and ``seed``, and the pictures of the last phase.
+    """
+    histories, runs, last = [], [], list(recipe.phases)[-1]
+    trained: dict[str, Any] | None = None
+    for phase, settings in recipe.phases.items():
+        begin = copy.deepcopy(model.state_dict())
+        for number in range(recipe.runs if phase == last else 1):
+            once = dataclasses.replace(settings, seed=settings.seed + number)
+            with parallel.one_first():
+                pictures = _load(
+                    model, recipe, once, root=root, unknown=unknown, limit=limit, workers=workers
+                )
+            model.load_state_dict(begin)
+            if isinstance(model, TransferNet):
+                model.unfreeze(recipe.unfrozen.get(phase))
+            runs.append(Path(folder) / (f"{phase}{number}" if number else phase))
+            history = fit(model, pictures, once, runs[-1], phase=phase, before=trained, on_epoch=on_epoch)
+            histories.append(history.assign(phase=phase, seed=once.seed))
+        trained = load_checkpoint(runs[-1] / "best.pt")["trained"]
+    if recipe.runs > 1:
+        with parallel.one_first():
+            soup = average_runs(runs[-recipe.runs :], Path(folder) / "soup")
+        model.load_state_dict(load_checkpoint(soup)["weights"])
+    return pd.concat(histories, ignore_index=True), pictures
+
+
+def _load(model: Classifier, recipe: Recipe, settings: TrainSettings, **options: Any) -> Pictures:
+    """The pictures of a phase; the split is that of the recipe."""
+    return load_pictures(
+        sizes=settings.sizes,
+        eval_size=settings.eval_size,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        strong=settings.strong,
+        zoom=settings.zoom,
+        seed=settings.seed,
+        valid_fraction=recipe.valid_fraction,
+        split_seed=recipe.split_seed,
+        normalise=(model.mean, model.std) if isinstance(model, TransferNet) else None,
+        rank=parallel.rank(),
+        processes=parallel.processes(),
+        **options,
+    )
+
+
+def average_runs(runs: Sequence[Path], folder: Path) -> Path:
+    """Average the last weights of several runs into ``folder/best.pt``; returns its path.
+
+    Fine-tunings that begin with the same weights end in one valley of the loss, and their mean is
+    mostly better than any of them (model soups, arXiv:2203.05482). The best weights of each would be
+    worse to average: which epoch that was is half luck.
+    """
+    states = [load_checkpoint(run / "last.pt") for run in runs]
+    weights = dict(states[0]["weights"])
+    for name, tensor in weights.items():
+        if tensor.is_floating_point():  # not batch norm's counter
+            weights[name] = torch.stack([state["weights"][name] for state in states]).mean(dim=0)
+    state = {name: value for name, value in states[0].items() if name != "resumable"}
+    history = [row for one in states for row in one["history"]]
+    trained = _joined([one["trained"] for one in states])
+    save_checkpoint(state | {"weights": weights, "history": history, "trained": trained}, folder / "best.pt")
+    return folder / "best.pt"
+
+
+def _joined(trained: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the checkpoints of several runs say in ``trained``, as one says it of their average."""
+    first = trained[0]
+    phase = list(first["phases"])[-1]
+    epochs = [number for one in trained for number in one["epochs_run"][phase]]
+    return first | {
+        "runs": len(trained),
+        "seeds": [seed for one in trained for seed in one["seeds"]],
+        "epochs_run": first["epochs_run"] | {phase: epochs},
+    }
