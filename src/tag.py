@@ -19,7 +19,7 @@ from pathlib import Path
 from src import console
 from src.files import FileError, explained, printable
 from src.landmarks.table import read_landmarks
-from src.landmarks.tags import model_name
+from src.landmarks.tags import LANGUAGES, model_name
 from src.landmarks.worldmap import Place
 from src.library import run_local as local
 from src.library.catalog import Catalog
@@ -93,6 +93,12 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         help="rows that add to or replace what is known of landmarks (see src/landmarks/landmarks.csv)",
+    )
+    parser.add_argument(
+        "--language",
+        choices=LANGUAGES,
+        default="en",
+        help="of the landmark's name in tags: English, or that of the place where it is known",
     )
     parser.add_argument(
         "--min-confidence",
@@ -204,7 +210,8 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
             return 1
     else:
         local.answer_all(catalog, predictor, model, args.workers, many)
-    catalog.save_records(make_records(catalog, predictor, model, args.min_confidence, not args.no_outings))
+    records = make_records(catalog, predictor, model, args.min_confidence, not args.no_outings, args.language)
+    catalog.save_records(records)
     with explained(args.out, "written"):
         write_records(args.out, catalog.records())
     status = summarise(catalog, passed_over)

@@ -52,7 +52,7 @@ def _die_at(number):
 
     for name in ("fsync", "replace", "link", "unlink", "mkdir"):
         setattr(os, name, counted(getattr(os, name)))
-    for name in ("note", "save_answer", "save_read", "save_records", "save_write", "forget_write"):
+    for name in ("note", "save", "save_records", "save_write", "forget_write"):
         setattr(catalogs.Catalog, name, counted(getattr(catalogs.Catalog, name)))
 
 

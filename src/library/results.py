@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from src.files import printable
 from src.inference.answers import Answering
 from src.inference.report import final_answers
-from src.landmarks.tags import Tags, model_name, tags_for
+from src.landmarks.tags import Language, Tags, model_name, tags_for
 from src.library.catalog import Catalog
 from src.library.records import Record, record_of
 
@@ -16,7 +16,12 @@ LINES = 20  # of each list of the summary
 
 
 def make_records(
-    catalog: Catalog, predictor: Answering, model: str, min_confidence: float | None, together: bool
+    catalog: Catalog,
+    predictor: Answering,
+    model: str,
+    min_confidence: float | None,
+    together: bool,
+    language: Language = "en",
 ) -> Iterator[tuple[Record, Tags | None, str]]:
     """A record for each photo, with its tags and the digest of its content.
 
@@ -26,6 +31,7 @@ def make_records(
         model: its name in the catalog.
         min_confidence: the smallest ``known`` that counts as recognised, if not the model's own.
         together: whether photos of one folder are evidence for each other.
+        language: of the landmark's name in tags, see `tags_for`.
     """
     threshold = predictor.known_threshold if min_confidence is None else min_confidence
     name = model_name(predictor.info)
@@ -33,7 +39,7 @@ def make_records(
     for reports, errors in catalog.folders(model, landmarks, threshold):
         answers = final_answers(reports, threshold, len(landmarks), together=together)
         for report, revised in zip(reports, answers, strict=True):
-            tags = tags_for(revised.answer, name)
+            tags = tags_for(revised.answer, name, language)
             yield record_of(report.name, revised, tags), tags, report.digest
         for path, error in errors:
             yield Record(path, error=error), None, ""

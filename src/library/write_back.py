@@ -79,6 +79,8 @@ def _write(catalog: Catalog, root: Path, to: Path | None, photo: str, tags: Tags
     if to and there and not before:
         raise MetadataError(f"{target} is there already; move it away, or copy to another folder.")
     planned = Write(photo, os.fspath(target), None if to is None else os.fspath(to), tags, done=False)
+    if before and not before.done:  # it may be whole and in its place, and yet have left a part behind
+        sweep(Path(os.path.realpath(target)))
     catalog.save_write(planned)
     try:
         if to is None:
