@@ -16,14 +16,15 @@ from dataclasses import dataclass
 MAX_PARTS = 100_000  # segments, chunks or blocks; a 50 MB PNG in chunks of 8 kB has 6,400
 MAX_BLOCK = 2**20  # bytes of EXIF, XMP or IPTC; of a larger block, one byte more than this is kept
 
-Part = tuple[int, int]  # where it starts and ends
+END_OF_IMAGE, START_OF_SCAN = 0xD9, 0xDA  # markers of a JPEG
+APP0, APP1, APP13, APP14, APP15, COMMENT = 0xE0, 0xE1, 0xED, 0xEE, 0xEF, 0xFE
 
 # Segments and chunks besides the critical ones that say how to show the picture.
 JPEG_PICTURE = (b"JFIF\0", b"ICC_PROFILE\0", b"Adobe\0")
 PNG_PICTURE = frozenset(b"tRNS gAMA cHRM sRGB iCCP cICP mDCV cLLI sBIT bKGD pHYs acTL fcTL fdAT".split())
 
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # the others are part of coded pixels, or fill bytes
-_START, _END, _SCAN, _NO_LENGTH = 0xD8, 0xD9, 0xDA, (0x01, 0xD8)
+_NO_LENGTH = (0x01, 0xD8)  # temporary, start of image
 _XMP_IN_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_IN_PNG = b"XML:com.adobe.xmp"
 _EXIF_IN_PNG_TEXT = (b"Raw profile type exif", b"Raw profile type APP1")  # by ImageMagick and old exiv2
@@ -45,7 +46,7 @@ class Contents:
 def jpeg_segments(photo: bytes) -> Iterator[tuple[int, int, int]]:
     """Marker, start and end of each segment up to the end of the first picture; scans go with their pixels.
 
-    What no segment begins with is passed over. In a file cut short the last marker is not 0xD9.
+    What no segment begins with is passed over. A file cut short does not end in END_OF_IMAGE.
 
     Raises:
         ValueError: there are too many.
@@ -56,13 +57,13 @@ def jpeg_segments(photo: bytes) -> Iterator[tuple[int, int, int]]:
         if not found:
             return
         start, marker, at = found.start(), photo[found.start() + 1], found.end()
-        if marker == _END:
+        if marker == END_OF_IMAGE:
             yield marker, start, at
             return
         if marker in _NO_LENGTH:
             continue
         at += max(2, int.from_bytes(photo[at : at + 2]))
-        if marker == _SCAN:
+        if marker == START_OF_SCAN:
             after = _MARKER.search(photo, at)
             at = after.start() if after else len(photo)
         yield marker, start, min(at, len(photo))
@@ -117,23 +118,23 @@ def _jpeg(photo: bytes) -> Contents:
     picture, pixels = [photo[:2]], len(photo)
     blocks: dict[str, bytes] = {}
     for marker, start, end in jpeg_segments(photo):
-        if marker in (_SCAN, _END):
-            pixels = start
+        if marker in (START_OF_SCAN, END_OF_IMAGE):  # what follows an end without a scan is another picture
+            pixels = start if marker == START_OF_SCAN else len(photo)
             break
         if not is_metadata(photo, marker, start):
             picture.append(photo[start:end])
-        elif marker == 0xE1 and photo.startswith(b"Exif\0", start + 4):
+        elif marker == APP1 and photo.startswith(b"Exif\0", start + 4):
             blocks.setdefault("exif", photo[start + 10 : end])
-        elif marker == 0xE1 and photo.startswith(_XMP_IN_JPEG, start + 4):
+        elif marker == APP1 and photo.startswith(_XMP_IN_JPEG, start + 4):
             blocks.setdefault("xmp", photo[start + 4 + len(_XMP_IN_JPEG) : end])
-        elif marker == 0xED and (iptc := _photoshop_iptc(photo[start + 4 : end])):
+        elif marker == APP13 and (iptc := _photoshop_iptc(photo[start + 4 : end])):
             blocks.setdefault("iptc", iptc)
     return Contents(b"".join([*picture, photo[pixels:]]), **blocks)
 
 
 def is_metadata(photo: bytes, marker: int, start: int) -> bool:
     """Whether a JPEG segment is not needed to show the picture."""
-    application = 0xE0 <= marker <= 0xEF or marker == 0xFE
+    application = APP0 <= marker <= APP15 or marker == COMMENT
     return application and not photo.startswith(JPEG_PICTURE, start + 4)
 
 

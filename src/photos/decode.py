@@ -18,7 +18,7 @@ from types import ModuleType
 from PIL import GifImagePlugin, Image, ImageCms, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from src.files import shown_name
-from src.photos.containers import MAX_BLOCK, Contents, jpeg_segments, take_apart
+from src.photos.containers import MAX_BLOCK, START_OF_SCAN, Contents, jpeg_segments, take_apart
 from src.photos.errors import PhotoError
 from src.photos.exif import Exif
 
@@ -245,7 +245,7 @@ def _check_webp_canvas(data: bytes, name: str) -> None:
 
 def _scans(jpeg: bytes) -> int:
     """How many passes over the picture follow each other, counted up to the limit."""
-    scans = (marker for marker, _, _ in jpeg_segments(jpeg) if marker == 0xDA)
+    scans = (marker for marker, _, _ in jpeg_segments(jpeg) if marker == START_OF_SCAN)
     return sum(1 for _ in islice(scans, MAX_SCANS + 1))
 
 

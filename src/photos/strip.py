@@ -8,13 +8,23 @@ from collections.abc import Iterator
 from PIL import Image
 
 from src.files import shown_name
-from src.photos.containers import PNG_PICTURE, is_metadata, jpeg_segments, png_chunks, webp_chunks
+from src.photos.containers import (
+    APP0,
+    APP14,
+    END_OF_IMAGE,
+    PNG_PICTURE,
+    START_OF_SCAN,
+    is_metadata,
+    jpeg_segments,
+    png_chunks,
+    webp_chunks,
+)
 from src.photos.decode import open_photo
 from src.photos.errors import MetadataError
 
 _ORIENTATION = 0x0112  # the EXIF tag
-_JFIF = b"JFIF\0"
-_JFIF_SIZE = 18  # of the segment without a thumbnail: marker, length, "JFIF", version, density, 0 × 0 pixels
+# Bytes of segments without what may follow: "JFIF" up to the size of a thumbnail (JFIF 1.02), and "Adobe".
+_JPEG_SIZES = {APP0: 18, APP14: 16}
 _WEBP_PICTURE = set(b"VP8X,VP8 ,VP8L,ALPH,ANIM,ANMF,ICCP".split(b","))
 _WEBP_EXIF, _WEBP_XMP = 0x08, 0x04  # flags in VP8X
 
@@ -57,21 +67,22 @@ def _bare_parts(photo: bytes, name: str) -> list[bytes]:
 
 
 def _jpeg_parts(photo: bytes) -> Iterator[bytes]:
-    marker, end = 0, 0
+    markers = []
     for marker, start, end in jpeg_segments(photo):
+        markers.append(marker)
         if not is_metadata(photo, marker, start):
             part = photo[start:end]
-            yield _without_thumbnail(part) if marker == 0xE0 else part
-    if marker != 0xD9:
-        raise ValueError("no end")
+            yield _trimmed(part, _JPEG_SIZES[marker]) if marker in _JPEG_SIZES else part
+    if START_OF_SCAN not in markers or markers[-1] != END_OF_IMAGE:
+        raise ValueError("no scan or no end")
 
 
-def _without_thumbnail(segment: bytes) -> bytes:
-    """A JFIF segment less the picture in RGB that it may hold (JFIF 1.02, "Thumbnail")."""
-    if len(segment) < _JFIF_SIZE:
+def _trimmed(segment: bytes, size: int) -> bytes:
+    """The segment without what follows so many bytes; the thumbnail in "JFIF" gets a size of 0 × 0 pixels."""
+    if len(segment) <= size:
         return segment
-    head = segment[: _JFIF_SIZE - 2]
-    return head[:2] + (_JFIF_SIZE - 2).to_bytes(2) + head[4:] + b"\0\0"
+    kept = segment[:2] + (size - 2).to_bytes(2) + segment[4:size]
+    return kept[:-2] + b"\0\0" if segment[1] == APP0 else kept
 
 
 def _png_parts(photo: bytes) -> Iterator[bytes]:

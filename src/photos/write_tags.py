@@ -215,7 +215,7 @@ def embed(photo: bytes, tags: Tags, name: str = "photo") -> bytes:
     added = Packet(packet, name).values(ADDED)
     copy = _rewrite(photo, packet, name, tags, added)
     copy = _rewrite(copy, packet.replace(_UNSEALED.encode(), _seal_of(copy, packet, name).encode()), name)
-    if picture_parts(copy, name) != pixels:
+    if picture_parts(copy, name) != pixels or open_photo(copy, name).orientation != opened.orientation:
         raise MetadataError(f"{name} cannot take tags without harm to the picture; write a sidecar instead.")
     return copy
 
