@@ -76,6 +76,12 @@ def test_a_catalog_in_use_is_not_waited_for(library, capsys):
     assert run(library) == 0
 
 
+def test_tags_in_the_language_of_the_place(library):
+    assert run(library, "--language", "local") == 0
+    assert table()[0]["landmark"] == "Taj Mahal"
+    assert table()[0]["tags"].startswith("ताज महल;Taj Mahal;Agra;India")
+
+
 def test_a_table_of_ones_own_landmarks(library, capsys):
     columns = "class,name,city,country,country_code,latitude,longitude,extent_km,wikidata,tags"
     Path("mine.csv").write_text(f"{columns}\nTaj_Mahal,Crown of the Palaces,Agra,India,IN,27,78,1,,tomb\n")
