@@ -1,6 +1,7 @@
 """How the app starts: with a missing or broken export, with light imports, and in the notebook."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -18,27 +19,60 @@ from src.app.page import make_app
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def said(page):
+    """The sentence of a page that says why there is no app."""
+    return text(re.search('role="alert">(.*?)</p>', page.value)[1])
+
+
 def test_missing_export_is_one_sentence(tmp_path):
     page = make_app(tmp_path / "missing.pt")
-    sentence = text(page.children[-1].value)
+    sentence = said(page)
     assert "missing.pt" in sentence
     assert sentence.count(". ") == 0
-    assert "Landmark tagger" in page.children[0].value
+    assert "Landmark tagger" in page.value
+    assert page.value.startswith("<main")
 
 
 @pytest.mark.parametrize("content", [b"", b"rubbish", b"PK\x03\x04" + b"\0" * 100])
 def test_unreadable_export_is_one_sentence(tmp_path, content):
     path = tmp_path / "broken.pt"
     path.write_bytes(content)
-    sentence = text(make_app(path).children[-1].value)
+    sentence = said(make_app(path))
     assert "broken.pt" in sentence
     assert "Traceback" not in sentence
 
 
 def test_any_other_failure_to_load_is_one_sentence(monkeypatch):
     monkeypatch.setattr(app_module.Predictor, "load", lambda path: 1 / 0)
-    sentence = text(make_app("some.pt").children[-1].value)
+    sentence = said(make_app("some.pt"))
     assert sentence == "The model some.pt cannot be loaded (ZeroDivisionError); export it again."
+
+
+HEADER = "class,name,city,country,country_code,latitude,longitude,extent_km,wikidata,tags\n"
+
+
+def test_a_table_of_landmarks_replaces_what_the_export_knows(tiny_export, tmp_path):
+    table, more = tmp_path / "mine.csv", tmp_path / "more.csv"
+    table.write_text(f"{HEADER}Taj_Mahal,Crown Palace,Agra,India,IN,27.1751,78.0421,0.6,,\n")
+    more.write_text(f"{HEADER}Eiffel_Tower,Iron Lady,Paris,France,FR,48.8584,2.2945,0.3,,\n")
+    footer = make_app(tiny_export, landmarks=table).children[-1].value
+    assert "Crown Palace" in footer
+    assert "Taj Mahal" not in footer
+    footer = make_app(tiny_export, landmarks=[table, str(more)]).children[-1].value
+    assert "Crown Palace" in footer
+    assert "Iron Lady" in footer
+    assert "Hawa Mahal" in footer
+
+
+@pytest.mark.parametrize("content", [None, "rubbish", f"{HEADER}Nowhere,Nowhere,,,,,,,,\n"])
+def test_a_table_that_cannot_be_used_is_one_sentence(tiny_export, tmp_path, content):
+    table = tmp_path / "mine.csv"
+    if content:
+        table.write_text(content)
+    sentence = said(make_app(tiny_export, landmarks=table))
+    assert "mine.csv" in sentence or "no row is for a class of this network" in sentence
+    assert "Errno" not in sentence
+    assert "export it again" not in sentence
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -100,6 +134,6 @@ def test_notebook_in_plain_jupyter(tiny_export, tmp_path):
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "checkpoints").mkdir()
     shutil.copy(tiny_export, tmp_path / "checkpoints" / "transfer_exported.pt")
-    looks, page = run_notebook(tmp_path)
-    assert ".lt-app" in looks.data["text/html"]
+    style, page = run_notebook(tmp_path)
+    assert ".lt-app" in style.data["text/html"]
     assert "application/vnd.jupyter.widget-view+json" in page.data
