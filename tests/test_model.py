@@ -1,5 +1,6 @@
 """The network from scratch."""
 
+import fake_device
 import pytest
 import torch
 
@@ -68,6 +69,14 @@ def test_summary_counts_every_parameter():
     assert rows[0]["output"] == (8, 32, 32)
     assert rows[-1]["output"] == (7,)
     assert net.training
+
+
+def test_networks_work_on_an_accelerator():
+    with fake_device.accelerator():
+        net = LandmarkNet(7, SMALL).to(fake_device.DEVICE).eval()
+        assert net.summary(64)[-1]["output"] == (7,)
+        with torch.inference_mode():
+            assert MirrorTTA(net)(torch.rand(2, 3, 32, 32).to(fake_device.DEVICE)).cpu().shape == (2, 7)
 
 
 def test_a_mirrored_network_answers_alike_for_a_picture_and_its_mirror_image():

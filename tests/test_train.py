@@ -17,9 +17,11 @@ from tqdm import tqdm
 
 from src.data.decoded import read_array
 from src.data.folders import load_pictures, split_unknown
+from src.evaluation.calibration import calibrate
 from src.models.checkpoints import CheckpointError, load_checkpoint, restore
 from src.models.pretrained import build_transfer
 from src.models.scratch import LandmarkNet, NetSettings
+from src.models.tta import MirrorTTA
 from src.train import main
 from src.training import runs
 from src.training.loop import SHOWN_EVERY, fit, mixing, train_one_epoch, validate
@@ -227,7 +229,9 @@ def test_the_network_stays_on_its_device_while_a_copy_trains_on_an_accelerator(d
     with fake_device.accelerator():
         model, history = train(data_set, tmp_path / "run", settings, device=fake_device.DEVICE)
         assert {p.device.type for p in [*model.parameters(), *model.buffers()]} == {"cpu"}
-        assert model.eval()(torch.rand(2, 3, 32, 32)).shape == (2, 3)  # what a caller does next
+        pictures = load_pictures(data_set, sizes=(32,), workers=0, cache=tmp_path / "cache")
+        _, validated = calibrate(MirrorTTA(model), pictures, None)  # what the notebooks do next
+        assert len(validated) == len(pictures.valid.dataset)
     assert same(load_checkpoint(tmp_path / "run" / "best.pt")["weights"], model.state_dict())
     _, expected = train(data_set, tmp_path / "cpu", settings, device=torch.device("cpu"))
     figures = ["train_accuracy", "valid_accuracy"]
