@@ -123,7 +123,7 @@ def _jpeg(photo: bytes) -> Contents:
             break
         if not is_metadata(photo, marker, start):
             picture.append(photo[start:end])
-        elif marker == APP1 and photo.startswith(b"Exif\0", start + 4):
+        elif marker == APP1 and photo.startswith(b"Exif\0\0", start + 4):
             blocks.setdefault("exif", photo[start + 10 : end])
         elif marker == APP1 and photo.startswith(_XMP_IN_JPEG, start + 4):
             blocks.setdefault("xmp", photo[start + 4 + len(_XMP_IN_JPEG) : end])
