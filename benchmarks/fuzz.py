@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageChops, ImageCms, PngImagePlugin
-from report import write_section
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -229,6 +228,8 @@ def run(first: int, count: int) -> tuple[Counter[str], float, int, list[tuple[in
 
 def main() -> int:
     """Fuzz, and write the section of `RESULTS.md`; 1 where anything went wrong."""
+    from report import write_section  # here, as it brings torch
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
