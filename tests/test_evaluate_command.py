@@ -1,23 +1,32 @@
 """An exported model on a tiny data set, and the whole command."""
 
-import io
 import json
+import shutil
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import encode, quarters
 from PIL import Image
 from torch import nn
 
 from src import evaluate
+from src.data.decoded import content_digest
 from src.data.errors import DataError
+from src.data.folders import split_unknown
 from src.evaluation.metrics import milliseconds
 from src.evaluation.predictions import predict_export
+from src.inference.answers import Answering
 from src.inference.predictor import Predictor
-from src.landmarks.table import describe
+from src.inference.report import read_report
+from src.landmarks.table import COLUMNS, describe
 
+ROOT = Path(__file__).parents[1]
 COLOURS = {"00.Red": (230, 20, 20), "01.Green": (20, 230, 20), "02.Blue_Tower": (20, 20, 230)}
 
 
@@ -40,23 +49,20 @@ class ByColour(nn.Module):
         return probabilities, probabilities.max(dim=1).values
 
 
-@pytest.fixture(scope="module")
-def exported_bytes():
-    names, file = list(COLOURS), io.BytesIO()
-    classes = [describe(name).to_dict() for name in names]
-    about = {"classes": classes, "known_threshold": 0.8, "size": 32}
+def write_export(path, **about):
+    """An export of `ByColour` whose model.json says this, too."""
+    names = list(COLOURS)
+    about |= {"classes": [describe(name).to_dict() for name in names], "known_threshold": 0.8, "size": 32}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.*")
         scripted = torch.jit.script(ByColour(names).eval())
-        torch.jit.save(scripted, file, _extra_files={"model.json": json.dumps(about)})
-    return file.getvalue()
+        torch.jit.save(scripted, path, _extra_files={"model.json": json.dumps(about)})
+    return path
 
 
 @pytest.fixture
-def export(tmp_path, exported_bytes):
-    path = tmp_path / "by_colour.pt"
-    path.write_bytes(exported_bytes)
-    return path
+def export(tmp_path):
+    return write_export(tmp_path / "by_colour.pt", unknown_learnt=[])
 
 
 @pytest.fixture
@@ -70,11 +76,11 @@ def data(tmp_path):
                 wrong = name == "02.Blue_Tower" and number == 0
                 fill = COLOURS["00.Red"] if wrong else colour
                 Image.new("RGB", size, fill).save(folder / f"{number}.jpg")
-    others = tmp_path / "others" / "deep"
-    others.mkdir(parents=True)
-    Image.new("L", (64, 48), 128).save(others / "gray.png")
-    Image.new("RGB", (48, 64), "white").save(others.parent / "white.webp")
-    (others / "notes.txt").write_text("no picture")
+    unknown = tmp_path / "unknown" / "deep"
+    unknown.mkdir(parents=True)
+    Image.new("L", (64, 48), 128).save(unknown / "gray.png")
+    Image.new("RGB", (48, 64), "white").save(unknown.parent / "white.webp")
+    (unknown / "notes.txt").write_text("no picture")
     return tmp_path / "data"
 
 
@@ -89,6 +95,28 @@ def test_predict_export_keeps_the_order_of_the_pictures(export, data):
     assert predictions.known == pytest.approx(predictions.confidence)
     unlabelled = predict_export(Predictor.load(export), paths[:2])
     assert unlabelled.labels.tolist() == [-1, -1]
+
+
+def test_figures_come_from_photos_as_the_app_reads_them(tmp_path):
+    class Recording(Answering):
+        asked: list[Image.Image] = []
+
+        def scores(self, picture):
+            self.asked.append(picture)
+            return np.array([0.9, 0.1], np.float32), 0.9
+
+    clear = Image.new("RGBA", (300, 200), (0, 0, 0, 0))
+    files = {"clear.png": encode(clear, "PNG"), "large.jpg": encode(quarters(800, 600))}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    classes = [{"class_name": f"{number}", "name": "A"} for number in range(2)]
+    predictor = Recording({"classes": classes, "known_threshold": 0.5, "size": 48})
+    predict_export(predictor, [tmp_path / name for name in files])
+    seen = [read_report(data, name, short_side=96, thumbnail_side=8) for name, data in files.items()]
+    for asked, report in zip(predictor.asked, seen, strict=True):
+        assert asked.tobytes() == report.picture.tobytes()
+    assert predictor.asked[0].getpixel((0, 0)) == (255, 255, 255)
+    assert min(predictor.asked[1].size) < 2 * 96
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff broken"])
@@ -112,7 +140,7 @@ def test_milliseconds_asks_for_one_picture_at_a_time():
 
 def test_the_command_writes_every_file(export, data, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    arguments = [str(export), "--data", str(data), "--unknown", str(tmp_path / "others")]
+    arguments = [str(export), "--data", str(data), "--unknown", str(tmp_path / "unknown")]
     assert evaluate.main(arguments) == 0
     out = tmp_path / "evaluation" / "by_colour"
     assert {path.name for path in out.iterdir()} == {
@@ -128,8 +156,12 @@ def test_the_command_writes_every_file(export, data, tmp_path, monkeypatch, caps
     assert len(pd.read_csv(out / "predictions.csv")) == 15
     assert len(pd.read_csv(out / "unknown.csv")) == 2
     assert list(pd.read_csv(out / "per_class.csv").landmark) == ["Red", "Green", "Blue Tower"]
+    kinds = {"unknown": {"photos": 1, "answered": 0.0}, "unknown/deep": {"photos": 1, "answered": 0.0}}
+    assert result["by_kind"] == kinds
     printed = capsys.readouterr().out
     assert "93.3%" in printed
+    assert "unknown/deep" in printed
+    assert "learnt from" not in printed
     assert str(Path("evaluation/by_colour")) in printed
 
 
@@ -151,6 +183,78 @@ def test_a_class_folder_may_be_missing(export, data, tmp_path):
     assert evaluate.main([str(export), "--data", str(data), "--out", str(tmp_path / "out")]) == 0
     result = json.loads((tmp_path / "out" / "figures.json").read_text())
     assert result["accuracy"] == pytest.approx(9 / 10)
+
+
+def write_table(path, class_name, name):
+    cells = {"class": class_name, "name": name}
+    rows = [",".join(COLUMNS), ",".join(cells.get(column, "") for column in COLUMNS)]
+    path.write_text("\n".join(rows), "utf-8")
+
+
+def test_tables_of_the_user_give_the_landmarks_their_names(export, data, tmp_path):
+    write_table(tmp_path / "one.csv", "Red", "The Red Tower")
+    write_table(tmp_path / "two.csv", "Green", "The Green Tower")
+    arguments = [str(export), "--data", str(data), "--out", str(tmp_path / "out")]
+    for table in ("one.csv", "two.csv"):
+        arguments += ["--landmarks", str(tmp_path / table)]
+    assert evaluate.main(arguments) == 0
+    names = pd.read_csv(tmp_path / "out" / "per_class.csv").landmark
+    assert list(names) == ["The Red Tower", "The Green Tower", "Blue Tower"]
+
+
+@pytest.fixture
+def unknown_folders(tmp_path):
+    """Two folders of gray photos, ten in two kinds and five in one."""
+    for folder, kind, count in (("first", "sky", 6), ("first", "sea", 4), ("second", "", 5)):
+        (tmp_path / folder / kind).mkdir(parents=True)
+        for number in range(count):
+            shade = (10 * count + number,) * 3
+            Image.new("RGB", (40, 50), shade).save(tmp_path / folder / kind / f"{number}.png")
+    return tmp_path / "first", tmp_path / "second"
+
+
+def measured(export, data, out, *folders):
+    arguments = [str(export), "--data", str(data), "--out", str(out)]
+    for folder in folders:
+        arguments += ["--unknown", str(folder)]
+    assert evaluate.main(arguments) == 0
+    return json.loads((out / "figures.json").read_text())
+
+
+def test_photos_that_the_network_learnt_from_do_not_judge_it(data, unknown_folders, tmp_path, capsys):
+    first, second = unknown_folders
+    learnt = sorted((first / "sky").iterdir())[:4]
+    export = write_export(tmp_path / "e.pt", unknown_learnt=[content_digest(path) for path in learnt])
+    shutil.copy(learnt[0], second / "a copy of another name.png")
+    result = measured(export, data, tmp_path / "out", first, second)
+    assert result["n_unknown"] == 6 + 5
+    assert {kind: row["photos"] for kind, row in result["by_kind"].items()} == {
+        "first/sea": 4, "first/sky": 2, "second": 5,
+    }  # fmt: skip
+    judged = set(pd.read_csv(tmp_path / "out" / "unknown.csv").path)
+    assert not judged & {str(path) for path in learnt}
+    printed = capsys.readouterr().out
+    assert f"4 of 10 photos in {first} were learnt from" in printed
+    assert f"1 of 6 photos in {second} were learnt from" in printed
+
+
+def test_an_older_export_is_judged_by_the_half_that_it_was_measured_on(
+    data, unknown_folders, tmp_path, capsys
+):
+    first, second = unknown_folders
+    export = write_export(tmp_path / "e.pt", test={"n_unknown": 5})
+    measured(export, data, tmp_path / "out", first)
+    judged = set(pd.read_csv(tmp_path / "out" / "unknown.csv").path)
+    assert judged == {str(path) for path in split_unknown(first)[1]}
+    assert f"5 of 10 photos in {first} were learnt from" in capsys.readouterr().out
+    assert measured(export, data, tmp_path / "out", second)["n_unknown"] == 5
+    assert f"all of {second} are judged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export"])
+def test_the_command_line_is_there_before_anything_heavy_is_loaded(command):
+    script = f"import sys, src.{command}; assert not {{'torch', 'pandas', 'PIL'}} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
 
 
 def wrong_class(data, export):
@@ -178,8 +282,21 @@ def broken_export(data, export):
 
 
 def no_unknown_photos(data, export):
-    for path in (data.parent / "others").rglob("*.*"):
+    for path in (data.parent / "unknown").rglob("*.*"):
         path.unlink()
+
+
+def only_learnt_photos(data, export):
+    photos = [path for path in (data.parent / "unknown").rglob("*.*") if path.suffix != ".txt"]
+    write_export(export, unknown_learnt=[content_digest(path) for path in photos])
+
+
+def no_such_table(data, export):
+    (data.parent / "more.csv").unlink()
+
+
+def table_of_other_classes(data, export):
+    write_table(data.parent / "more.csv", "Lime", "Green Lime")
 
 
 @pytest.mark.parametrize(
@@ -191,13 +308,18 @@ def no_unknown_photos(data, export):
         (no_test_folder, "test"),
         (no_export, "by_colour.pt"),
         (broken_export, "by_colour.pt"),
-        (no_unknown_photos, "others"),
+        (no_unknown_photos, "unknown"),
+        (only_learnt_photos, "unknown"),
+        (no_such_table, "more.csv"),
+        (table_of_other_classes, "Lime"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_writes_nothing(spoil, names, export, data, tmp_path, capsys):
+    write_table(tmp_path / "more.csv", "Green", "Green Tower")
     spoil(data, export)
     out = tmp_path / "out"
-    arguments = ["--data", str(data), "--unknown", str(tmp_path / "others"), "--out", str(out)]
+    arguments = ["--data", str(data), "--unknown", str(tmp_path / "unknown"), "--out", str(out)]
+    arguments += ["--landmarks", str(tmp_path / "more.csv")]
     assert evaluate.main([str(export), *arguments]) == 2
     error = capsys.readouterr().err.strip()
     assert names in error

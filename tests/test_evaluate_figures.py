@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from src.evaluation.calibration import choose_threshold, fit_temperature
 from src.evaluation.metrics import compare, figures, most_confused, per_class
-from src.evaluation.predictions import Predictions, predict
+from src.evaluation.predictions import Predictions, extract_features, predict
 from src.evaluation.statistics import expected_calibration_error, mcnemar, wilson_interval
 
 # --- predictions
@@ -102,6 +102,27 @@ def test_predict_refuses_a_loader_that_drops_or_shuffles(options, message):
     loader = DataLoader(Vectors([[1, 0]] * 5, [0, 0, 1, 1, 1]), batch_size=2, **options)
     with pytest.raises(ValueError, match=message):
         predict(nn.Identity(), loader, ["a", "b"])
+
+
+class Elsewhere(nn.Module):
+    """Its weights are not on the CPU, and neither may be its pictures."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2, device="meta"))
+
+    def features(self, x):
+        assert x.device == self.weight.device
+        return torch.zeros(len(x), 2)
+
+    def forward(self, x):
+        return self.features(x)
+
+
+def test_a_network_is_asked_on_the_device_where_it_is():
+    loader = DataLoader(Vectors([[1, 0]] * 3, [0, 1, 0]), batch_size=2)
+    assert len(predict(Elsewhere(), loader, ["a", "b"])) == 3
+    assert extract_features(Elsewhere(), loader).shape == (3, 2)
 
 
 # --- figures

@@ -1,5 +1,6 @@
 """Calibration, gate and threshold, and what of them an export carries."""
 
+import json
 from functools import partial
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from conftest import colour_net, make_unknown
 from PIL import Image
 
+from src import evaluate
 from src.data.folders import DataError, find_unknown, load_pictures, split_unknown
 from src.evaluation.calibration import GATE_POWER, calibrate, fit_gate
 from src.evaluation.predictions import extract_features, predict_export
@@ -55,7 +57,7 @@ def test_features_are_those_before_the_head_and_leave_the_mode(pictures):
     assert features[0] == pytest.approx(expected, abs=1e-5)
 
 
-def test_other_photos_are_rejected_though_the_probability_is_large(pictures, unknown, tmp_path):
+def test_unknown_photos_are_rejected_though_the_probability_is_large(pictures, unknown, tmp_path):
     network = colour_net(2)
     plain, _ = calibrate(network, pictures)
     assert plain.gate is None
@@ -103,7 +105,44 @@ def test_a_run_is_exported_with_the_photos_that_it_trained_with(
     assert predictor.info["fingerprint"] == pictures.fingerprint
 
 
-def test_half_of_the_other_photos_is_kept_for_the_test(unknown, tmp_path):
+def test_a_network_is_calibrated_on_the_device_where_it_is(pictures, unknown):
+    class Elsewhere(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(2, device="meta"))
+
+        def features(self, x):
+            assert x.device == self.weight.device
+            return torch.zeros(len(x), 3)
+
+        def forward(self, x):
+            return self.features(x)
+
+    calibration, validated = calibrate(Elsewhere(), pictures, unknown)
+    assert calibration.gate is not None
+    assert len(validated) == len(pictures.valid.dataset)
+
+
+@pytest.mark.parametrize("trained_with_unknown", [False, True])
+def test_an_export_says_which_photos_must_not_judge_it(
+    loaded, data_set, unknown, tmp_path, capsys, trained_with_unknown
+):
+    network, pictures = colour_net(2), loaded(unknown=unknown if trained_with_unknown else None)
+    # a network that trained with them has met them even where the gate is fitted without
+    calibration, _ = calibrate(network, pictures, None if trained_with_unknown else unknown)
+    export(network, pictures, tmp_path / "e.pt", calibration)
+    renamed = tmp_path / "renamed"
+    renamed.mkdir()
+    for number, photo in enumerate(sorted(unknown.iterdir(), reverse=True)):
+        photo.rename(renamed / f"{number}.jpg")
+    out = tmp_path / "out"
+    arguments = ["--data", str(data_set), "--unknown", str(renamed), "--out", str(out)]
+    assert evaluate.main([str(tmp_path / "e.pt"), *arguments]) == 0
+    assert json.loads((out / "figures.json").read_text())["n_unknown"] == 10
+    assert f"10 of 20 photos in {renamed} were learnt from" in capsys.readouterr().out
+
+
+def test_half_of_the_unknown_photos_is_kept_for_the_test(unknown, tmp_path):
     learn, measure = split_unknown(unknown)
     assert not set(learn) & set(measure)
     assert len(learn) == len(measure) == 10
@@ -114,7 +153,7 @@ def test_half_of_the_other_photos_is_kept_for_the_test(unknown, tmp_path):
         split_unknown(tmp_path / "one")
 
 
-def test_other_photos_are_found_beside_the_data_set(data_set, tmp_path):
+def test_unknown_photos_are_found_beside_the_data_set(data_set, tmp_path):
     assert find_unknown(None, data_set) is None
     beside = make_unknown(tmp_path / "not_landmarks")
     assert find_unknown(None, data_set) == beside
