@@ -11,7 +11,9 @@ from pathlib import Path
 import nbformat
 import pytest
 from app_library import text
+from conftest import encode
 from nbclient import NotebookClient
+from PIL import Image
 
 from src.app import page as app_module
 from src.app.page import make_app
@@ -84,6 +86,31 @@ def test_import_is_light(shared, monkeypatch):
     code = f"import sys, src.app.page; print(*({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ([] if shared else ["torch"])
+
+
+def test_nothing_is_read_from_the_modules_once_they_are_imported(tiny_export, tmp_path):
+    """In a standalone folder they are unpacked to be imported, and removed."""
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    table, photo = tmp_path / "mine.csv", tmp_path / "red.jpg"
+    table.write_text(f"{HEADER}Taj_Mahal,Crown Palace,Agra,India,IN,27.1751,78.0421,0.6,,\n")
+    photo.write_bytes(encode(Image.new("RGB", (320, 240), (220, 20, 20))))
+    code = f"""
+import pathlib, shutil
+import src.app.page
+shutil.rmtree("src")
+app = src.app.page.make_app({str(tiny_export)!r}, landmarks={str(table)!r})
+data = pathlib.Path("red.jpg").read_bytes()
+about = dict(name="red.jpg", size=len(data), photo=1, of=1, part=1, parts=1)
+app.area._handle_custom_msg(about, [data])
+[card] = app.cards
+print(card.record.landmark, *(name for name, _ in card.files()))
+for make in [make for _, _, make in card._possible_downloads()]:
+    make()
+card._heat.value = True
+print(app.cards[0]._message.value)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.split() == ["Crown", "Palace", "red.jpg"], done.stderr
 
 
 def test_notebook_is_clean():

@@ -7,14 +7,11 @@ import mimetypes
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 
+from src.app.card import PhotoCard
 from src.library.records import write_csv
-
-if TYPE_CHECKING:
-    from src.app.card import PhotoCard
 
 PART = 2 * 2**20  # bytes of a file in one message
 

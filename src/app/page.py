@@ -30,9 +30,10 @@ if ADDRESS not in os.environ:  # else torch would take seconds and 300 MB that n
 
 # Read at import: in a standalone folder the modules are gone once they are imported.
 STYLE = Path(__file__).with_name("app.css").read_text("utf-8")
+read_landmarks()  # which keeps the built-in table
 
 KEPT_BYTES = 100 * 2**20  # of a visitor's photos, for downloads; the oldest are forgotten first
-KEPT_CARDS = 500  # on the page; the oldest go first
+KEPT_CARDS = 200  # on the page, 0.3 to 0.5 MB each; the oldest go first
 THUMBNAIL = 640  # pixels, long side of the picture that goes back to the browser
 
 
