@@ -22,17 +22,26 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src.data.folders import Pictures, find_data_set, find_others, list_pictures, split_others
-from src.evaluate import figures, predict_export
+from src.data.folders import (
+    Pictures,
+    find_data_set,
+    find_unknown,
+    list_photos,
+    list_pictures,
+    split_unknown,
+)
 from src.evaluation.calibration import calibrate
-from src.export import export
+from src.evaluation.metrics import figures
+from src.evaluation.predictions import Predictions, predict_export
+from src.inference.exporter import export
 from src.inference.predictor import Predictor
 from src.models.checkpoints import restore
+from src.models.classifier import Classifier
 from src.models.pretrained import DEFAULT_BACKBONE, build_transfer
 from src.models.scratch import LandmarkNet, NetSettings
 from src.models.tta import MirrorTTA
-from src.train import run_recipe
 from src.training.recipes import RECIPES, Recipe, TrainSettings
+from src.training.runs import run_recipe
 
 HERE = Path(__file__).parent
 FIGURES = (
@@ -44,7 +53,7 @@ FORMS = {"minutes": "{:.0f}", "auroc_unknown": "{:.3f}"}  # all others are share
 SMALL = NetSettings(widths=(32, 64, 128, 256))
 
 
-class PublishedCNN(nn.Module):
+class PublishedCNN(Classifier):
     """The network of most published solutions: four 3×3 convolutions and a layer of 1,024 (no norms)."""
 
     def __init__(self, classes: int, size: int) -> None:
@@ -58,15 +67,9 @@ class PublishedCNN(nn.Module):
         )
         self.head = nn.Linear(1024, classes)
 
-    def features(self, x: Tensor) -> Tensor:
-        return torch.relu(self.body(x))
-
     def features_and_maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.features(x)
+        features = torch.relu(self.body(x))
         return features, features[:, :, None, None]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.features(x))
 
 
 def published_recipe(epochs: int, size: int) -> Recipe:
@@ -90,21 +93,26 @@ def shrunk(recipe: Recipe, epochs: int | None, size: int | None, **changes) -> R
 
 
 def measure(
-    model: nn.Module, recipe: Recipe, root: Path, run: Path, others: Path | None, teach: bool
+    model: Classifier, recipe: Recipe, root: Path, run: Path, unknown: Path | None, teach: bool
 ) -> dict:
     """Train, calibrate, export; the figures of the export on validation and on test pictures."""
-    history, pictures = run_recipe(model, recipe, root, run, others=others if teach else None)
-    model = MirrorTTA(model.cpu(), recipe.again)
-    calibration, validated = calibrate(model, pictures, others)
-    predictor = export(model, pictures, run / "export.pt", calibration)
+    history, pictures = run_recipe(model, recipe, root, run, unknown=unknown if teach else None)
+    augmented = MirrorTTA(model, recipe.again)
+    calibration, validated = calibrate(augmented, pictures, unknown)
+    predictor = export(augmented, pictures, run / "export.pt", calibration)
     test = predict_export(predictor, pictures.test.dataset)
-    unknown = predict_export(predictor, split_others(others)[1]) if others else None
     minutes = history.seconds.sum() / 60
     valid = figures(validated, calibration.threshold)["accuracy"]
-    return {"minutes": minutes, "valid": valid} | figures(test, calibration.threshold, unknown)
+    rejected = _measured_on(predictor, unknown)
+    return {"minutes": minutes, "valid": valid} | figures(test, calibration.threshold, rejected)
 
 
-def baselines(root: Path, others: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
+def _measured_on(predictor: Predictor, unknown: Path | None) -> Predictions | None:
+    """What an export says of the half of the unknown photos that is kept to measure on."""
+    return predict_export(predictor, split_unknown(unknown)[1]) if unknown else None
+
+
+def baselines(root: Path, unknown: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
     """The usual published network and a frozen pretrained one with a linear layer, beside our exports.
 
     Trained on the same photos, calibrated and exported as ours; "valid" and "accuracy" are of all photos,
@@ -113,31 +121,34 @@ def baselines(root: Path, others: Path | None, runs: Path, options: argparse.Nam
     classes, rows = len(list_pictures(root / "train")[2]), {}
     size, epochs = options.size or 224, options.epochs or 50
     torch.manual_seed(0)
-    model: nn.Module = PublishedCNN(classes, size)
+    model: Classifier = PublishedCNN(classes, size)
     name = f"published CNN, {epochs} epochs at {size} px"
-    rows[name] = measure(model, published_recipe(epochs, size), root, runs / "published", others, False)
+    rows[name] = measure(model, published_recipe(epochs, size), root, runs / "published", unknown, False)
     torch.manual_seed(0)
     model = build_transfer("tf_efficientnet_lite0", classes)
     head = RECIPES["transfer"].phases["head"]
-    frozen = Recipe({"head": replace(head, epochs=5, sizes=(224,))}, {"head": 0})
+    frozen = Recipe({"head": replace(head, epochs=5, sizes=(224,))}, {"head": 0}, valid_fraction=0.1)
     rows["frozen EfficientNet-Lite0, one linear layer"] = measure(
-        model, frozen, root, runs / "frozen", others, False
+        model, frozen, root, runs / "frozen", unknown, False
     )
     for name in ("original", "transfer"):
         predictor = Predictor.load(HERE.parent / f"checkpoints/{name}_exported.pt")
         paths, labels, _ = list_pictures(root / "test")
-        unknown = predict_export(predictor, split_others(others)[1]) if others else None
-        tested = figures(predict_export(predictor, paths, labels), predictor.known_threshold, unknown)
+        tested = figures(
+            predict_export(predictor, paths, labels),
+            predictor.known_threshold,
+            _measured_on(predictor, unknown),
+        )
         rows[f"ours, {name}"] = tested | {"valid": predictor.info["valid"]["accuracy"]}
     return pd.DataFrame(rows).T
 
 
-def seeds(root: Path, others: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
+def seeds(root: Path, unknown: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
     """The runs of the transfer recipe, which differ in their seed alone, and the average of their weights."""
     torch.manual_seed(0)
     model = build_transfer(options.backbone, len(list_pictures(root / "train")[2]))
     recipe = shrunk(RECIPES["transfer"], options.epochs, options.size)
-    _, pictures = run_recipe(model, recipe, root, runs / "transfer", others=others)
+    _, pictures = run_recipe(model, recipe, root, runs / "transfer", unknown=unknown)
     last, rows = list(recipe.phases)[-1], {}
     for number in range(recipe.runs):
         checkpoint = runs / "transfer" / (f"{last}{number}" if number else last) / "last.pt"
@@ -148,17 +159,15 @@ def seeds(root: Path, others: Path | None, runs: Path, options: argparse.Namespa
     return table
 
 
-def _accuracy(network: nn.Module, pictures: Pictures) -> dict:
+def _accuracy(network: Classifier, pictures: Pictures) -> dict:
     """Figures that no calibration changes, of an export."""
     with tempfile.TemporaryDirectory() as folder:
         predictor = export(network, pictures, Path(folder) / "export.pt")
-    measured = figures(
-        predict_export(predictor, pictures.test.dataset.paths, pictures.test.dataset.labels), 0
-    )
+    measured = figures(predict_export(predictor, pictures.test.dataset), 0)
     return {name: measured[name] for name in ("accuracy", "top5", "macro_f1")}
 
 
-def ablation(root: Path, others: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
+def ablation(root: Path, unknown: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
     """The scratch recipe's first phase, made small, without each ingredient in turn; on validation photos.
 
     Means over the last five epochs. With the few epochs of a trial the network does not even know its
@@ -166,7 +175,7 @@ def ablation(root: Path, others: Path | None, runs: Path, options: argparse.Name
     mixing are worth in the recipe's 150 epochs, such a table cannot say.
     """
     classes, rows = len(list_pictures(root / "train")[2]), {}
-    without = {
+    without: dict[str, dict] = {
         "everything": {},
         "no mixup, no CutMix": {"mixup": 0.0, "cutmix": 0.0},
         "no TrivialAugment, no erasing": {"strong": False},
@@ -176,7 +185,7 @@ def ablation(root: Path, others: Path | None, runs: Path, options: argparse.Name
         "crops of at least 75 %": {"zoom": 0.75},
     }
     first = Recipe({"train": RECIPES["scratch"].phases["train"]})
-    base = shrunk(first, options.epochs or 30, options.size or 96, valid_fraction=0.15)
+    base = shrunk(first, options.epochs or 30, options.size or 96)
     for number, (name, changes) in enumerate(without.items()):
         torch.manual_seed(0)
         model = LandmarkNet(classes, SMALL)
@@ -189,7 +198,7 @@ def ablation(root: Path, others: Path | None, runs: Path, options: argparse.Name
     return pd.DataFrame(rows).T
 
 
-def left_out(root: Path, others: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
+def left_out(root: Path, unknown: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
     """A network that never saw ten of the landmarks: how many of their photos does it answer all the same?
 
     Photos of other landmarks are the hard case: they look like what is known far more than everyday ones.
@@ -206,12 +215,12 @@ def left_out(root: Path, others: Path | None, runs: Path, options: argparse.Name
     torch.manual_seed(0)
     model = build_transfer(options.backbone, len(names) - len(out))
     recipe = replace(shrunk(RECIPES["transfer"], options.epochs, options.size), runs=1)
-    rows = {"everyday photos": measure(model, recipe, part, runs / "left_out", others, True)}
+    rows = {"everyday photos": measure(model, recipe, part, runs / "left_out", unknown, True)}
     predictor = Predictor.load(runs / "left_out" / "export.pt")
     test = predict_export(predictor, *list_pictures(part / "test")[:2])
-    strangers = [path for name in sorted(out) for path in sorted((root / "train" / name).iterdir())]
-    unknown = predict_export(predictor, strangers)
-    rows[f"photos of {len(out)} other landmarks"] = figures(test, predictor.known_threshold, unknown)
+    left = [path for name in sorted(out) for path in list_photos(root / "train" / name)]
+    rejected = predict_export(predictor, left)
+    rows[f"photos of {len(out)} other landmarks"] = figures(test, predictor.known_threshold, rejected)
     return pd.DataFrame(rows).T
 
 
@@ -231,15 +240,15 @@ def main() -> None:
     parser = argparse.ArgumentParser("benchmarks/accuracy.py", description=__doc__.split("\n")[0])
     parser.add_argument("kind", choices=kinds)
     parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
-    parser.add_argument("--others", type=Path, help="photos of no landmark (default: see README)")
+    parser.add_argument("--unknown", type=Path, help="photos of no landmark (default: see README)")
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"), help="where checkpoints go")
     parser.add_argument("--backbone", default=DEFAULT_BACKBONE, help="of seeds and left_out")
     parser.add_argument("--epochs", type=int, help="of the last phase, instead of the recipe's")
     parser.add_argument("--size", type=int, help="side of the pictures in pixels, instead of the recipe's")
     options = parser.parse_args()
     root = find_data_set(options.data)
-    table = kinds[options.kind](root, find_others(options.others, root), options.runs, options)
-    about = inspect.cleandoc(kinds[options.kind].__doc__)
+    table = kinds[options.kind](root, find_unknown(options.unknown, root), options.runs, options)
+    about = inspect.getdoc(kinds[options.kind]) or ""
     write_section(options.kind.replace("_", " ").capitalize(), about, markdown(table))
 
 
