@@ -13,14 +13,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from report import write_section
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from src.data.dataset import read_picture
-from src.data.folders import find_data_set, find_others, list_pictures, split_others, stratified_split
-from src.evaluate import PHOTO_SIDE
+from src.data.decoded import read_picture
+from src.data.folders import find_data_set, find_unknown, list_pictures, split_unknown, stratified_split
 from src.inference.predictor import Predictor
 from src.landmarks import evidence as outings
 from src.landmarks.answer import Answer
@@ -29,7 +27,7 @@ from src.landmarks.evidence import Taken, revise
 
 def answers_of(predictor: Predictor, paths: list[Path]) -> list[Answer]:
     """The answer to each photo alone."""
-    return [predictor.predict([Image.fromarray(read_picture(path, PHOTO_SIDE))])[0] for path in paths]
+    return [predictor.predict([read_picture(path, predictor.short_side)])[0] for path in paths]
 
 
 def arrange(labels: np.ndarray, strangers: int, seed: int) -> list[tuple[int, datetime]]:
@@ -76,10 +74,10 @@ def main() -> None:
     parser.add_argument("--trust", type=float, nargs="+", default=[outings.TRUST], help="values to try")
     options = parser.parse_args()
     root = find_data_set(options.data)
-    others = find_others(None, root)
+    others = find_unknown(None, root)
     predictor = Predictor.load(options.export)
     paths, labels, names = list_pictures(root / ("test" if options.split == "test" else "train"))
-    strangers = split_others(others)[options.split == "test"] if others else []
+    strangers = split_unknown(others)[options.split == "test"] if others else []
     if options.split == "valid":
         trained = predictor.info["trained"]
         fraction = trained.get("finetune", trained)["valid_fraction"]
