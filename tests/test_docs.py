@@ -1,0 +1,77 @@
+"""What README and docs say of commands, files and names is so."""
+
+import importlib
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "MODEL_CARD.md", *sorted((ROOT / "docs").glob("*.md"))]
+MORE = [ROOT / "RELIABILITY.md", ROOT / "SECURITY.md", ROOT / "landmark_images" / "README.md"]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+COMMAND = re.compile(r"(?:-m )?src\.(train|evaluate|export|tag|host)\b[^#`\n]*")
+FILE = re.compile(r"\b(?:benchmarks|checkpoints|docs|src|tests)/[\w/]+\.(?:csv|md|png|py|pt)\b")
+NAME = re.compile(r"`((?:inference|landmarks|library|photos)(?:\.\w+)+)`")
+
+
+@cache
+def options(command: str) -> set[str]:
+    """The options that the command's help names."""
+    run = [sys.executable, "-m", f"src.{command}", "--help"]
+    shown = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"--[a-z][a-z-]+", shown))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*PAGES, *MORE], ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in LINK.findall(page.read_text("utf-8")):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", [*PAGES, *MORE], ids=lambda page: page.name)
+def test_files_are_there(page):
+    missing = {name for name in FILE.findall(page.read_text("utf-8")) if not (ROOT / name).exists()}
+    assert not missing
+
+
+@pytest.mark.parametrize("page", [*PAGES, *MORE], ids=lambda page: page.name)
+def test_commands_have_the_options_that_are_shown(page):
+    for command in COMMAND.finditer(page.read_text("utf-8")):
+        shown = set(re.findall(r"--[a-z][a-z-]+", command[0]))
+        assert shown <= options(command[1]), command[0]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_options_in_the_text_are_those_of_a_command(page):
+    shown = set(re.findall(r"`(--[a-z][a-z-]+)", page.read_text("utf-8")))
+    assert shown <= set().union(*map(options, ("train", "evaluate", "export", "tag", "host"))) | {"--help"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_lines_are_short(page):
+    lines = page.read_text("utf-8").splitlines()
+    assert [line for line in lines if len(line) > 100] == []
+
+
+def test_the_architecture_names_what_is_there():
+    names = NAME.findall((ROOT / "docs" / "architecture.md").read_text("utf-8"))
+    for name in names:
+        module, _, attribute = name.rpartition(".")
+        if module in ("inference", "landmarks", "library", "photos"):
+            importlib.import_module(f"src.{name}")
+        else:
+            assert hasattr(importlib.import_module(f"src.{module}"), attribute), name
+    assert len(names) >= 5
