@@ -58,7 +58,9 @@ class Visitor:
         """Open the page until its upload button could be pressed; seconds."""
         start = time.perf_counter()
         page = await AsyncHTTPClient().fetch(self.address, request_timeout=PATIENCE)
-        self.kernel = re.search(rb'"kernelId": ?"([0-9a-f-]{36})"', page.body)[1].decode()
+        kernel = re.search(rb'"kernelId": ?"([0-9a-f-]{36})"', page.body)
+        assert kernel, "the page names no kernel"
+        self.kernel = kernel[1].decode()
         path = f"api/kernels/{self.kernel}/channels?session_id={self.session}"
         self.socket = await websocket_connect(
             self.address.replace("http", "ws") + path, max_message_size=2**27, subprotocols=[PROTOCOL]
