@@ -289,23 +289,41 @@ def test_coordinates_of_a_person_in_place_of_ours_are_read():
 # ---- Parts without end, warnings and thumbnails ----------------------------------------------------------
 
 
+PART = {
+    "JPEG": b"\xff\xe5\0\2",
+    "PNG": chunk(b"IDAT", b""),
+    "GIF": b"\1a",
+    "GIF, extensions": b"\0!\xfe\1a",
+}
+
+
 def flooded(kind: str, count: int) -> bytes:
-    """A photo with so many empty parts before its picture."""
-    photo = encode(quarters(), kind)
-    if kind == "GIF":
+    """A photo with so many small parts before its picture."""
+    photo = encode(quarters(), kind.partition(",")[0])
+    if kind.startswith("GIF"):
         at = 13 + (3 << (photo[10] & 7) + 1)
-        return photo[:at] + b"!\xfe" + b"\1a" * count + b"\0" + photo[at:]
-    at, part = {"JPEG": (2, b"\xff\xe5\0\2"), "PNG": (33, chunk(b"IDAT", b""))}[kind]
-    return photo[:at] + part * count + photo[at:]
+        return photo[:at] + b"!\xfe" + PART[kind] * count + b"\0" + photo[at:]
+    at = {"JPEG": 2, "PNG": 33}[kind]
+    return photo[:at] + PART[kind] * count + photo[at:]
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF"])
+@pytest.mark.parametrize("kind", PART)
 def test_parts_without_end_are_refused_at_once(kind):
     assert read_photo(flooded(kind, 1000)).size == (64, 48)
     start = time.perf_counter()
     with pytest.raises(PhotoError, match="damaged"):
         open_photo(flooded(kind, 2_000_000))
     assert time.perf_counter() - start < 2
+
+
+def test_resources_of_photoshop_without_end_are_not_read():
+    resources = b"8BIM\x04\x0a\0\0\0\0\0\0" * 5400
+    segment = b"\xff\xed" + struct.pack(">H", len(resources) + 16) + b"Photoshop 3.0\0" + resources
+    plain = encode(quarters())
+    photo = plain[:2] + segment * 500 + plain[2:]
+    start = time.perf_counter()
+    assert open_photo(photo).iptc == b""
+    assert time.perf_counter() - start < 1
 
 
 @pytest.mark.filterwarnings("error")

@@ -1,6 +1,7 @@
 """A photo file taken apart without decoding a pixel: what makes the picture, and its EXIF, XMP and IPTC.
 
-Decoders of pictures see the former only, so that metadata is read within limits of our own.
+Pillow gets the former only, so that metadata is read within limits of our own. It gets
+WebP files whole, but parses no metadata in them.
 
 JPEG: ITU-T T.81, B.1; PNG: W3C PNG, 5.3; WebP: RFC 9649; GIF: GIF89a.
 """
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_PARTS = 100_000  # segments, chunks or blocks; a 50 MB PNG in chunks of 8 kB has 6,400
+MAX_RESOURCES = 200  # of Photoshop in a segment, in which IPTC is looked for
 MAX_BLOCK = 2**20  # bytes of EXIF, XMP or IPTC; of a larger block, one byte more than this is kept
 
 END_OF_IMAGE, START_OF_SCAN = 0xD9, 0xDA  # markers of a JPEG
@@ -30,7 +32,7 @@ _XMP_IN_PNG = b"XML:com.adobe.xmp"
 _EXIF_IN_PNG_TEXT = (b"Raw profile type exif", b"Raw profile type APP1")  # by ImageMagick and old exiv2
 _XMP_IN_GIF = b"XMP DataXMP"
 _XMP_TAIL_IN_GIF = 257  # bytes behind the packet that lead any reader of blocks to their end
-_IPTC_IN_PHOTOSHOP = 0x0404
+_PHOTOSHOP, _IPTC_IN_PHOTOSHOP = b"Photoshop 3.0\0", 0x0404
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,10 @@ def is_metadata(photo: bytes, marker: int, start: int) -> bool:
 
 def _photoshop_iptc(segment: bytes) -> bytes:
     """The IPTC block in Photoshop's image resources (Photoshop File Formats, "Image Resource Blocks")."""
-    at = len(b"Photoshop 3.0\0")
-    while segment[at : at + 4] == b"8BIM":
+    at = len(_PHOTOSHOP) if segment.startswith(_PHOTOSHOP) else len(segment)
+    for _ in range(MAX_RESOURCES):
+        if segment[at : at + 4] != b"8BIM":
+            break
         number, name = int.from_bytes(segment[at + 4 : at + 6]), segment[at + 6 : at + 7]
         at += 6 + (len(name) + sum(name) + 1) // 2 * 2
         size = int.from_bytes(segment[at : at + 4])
@@ -196,10 +200,8 @@ def _webp(photo: bytes) -> Contents:
     blocks: dict[str, bytes] = {}
     for kind, start, _ in webp_chunks(photo):
         if kind in (b"EXIF", b"XMP "):
-            size = int.from_bytes(photo[start + 4 : start + 8], "little")
-            blocks.setdefault(
-                kind.decode().strip().lower(), photo[start + 8 : start + 8 + min(size, MAX_BLOCK + 1)]
-            )
+            size = min(int.from_bytes(photo[start + 4 : start + 8], "little"), MAX_BLOCK + 1)
+            blocks.setdefault(kind.decode().strip().lower(), photo[start + 8 : start + 8 + size])
     return Contents(photo, **blocks)
 
 
@@ -207,25 +209,25 @@ def _gif(photo: bytes) -> Contents:
     """The first picture with the extension that says how to show it; what follows is never decoded."""
     at = 13 + _palette_size(photo[10:11])
     head, control, xmp = photo[:at], b"", b""
-    for _ in range(MAX_PARTS):
-        if photo[at : at + 1] != b"!":  # 0x21: an extension; what else is there is for the decoder
-            return Contents(head + control + photo[at:], xmp=xmp)
-        end = _gif_blocks_end(photo, at + 2)
+    parts = iter(range(MAX_PARTS))
+    while photo[at : at + 1] == b"!":  # an extension
+        end = _gif_blocks_end(photo, at + 2, parts)
         if photo[at + 1 : at + 2] == b"\xf9":
             control = photo[at:end]
         elif photo.startswith(_XMP_IN_GIF, at + 3):
             start = at + 3 + len(_XMP_IN_GIF)
             xmp = photo[start : min(end - _XMP_TAIL_IN_GIF - 1, start + MAX_BLOCK + 1)]
         at = end
-    raise ValueError("too many extensions")
+    return Contents(head + control + photo[at:], xmp=xmp)
 
 
 def _palette_size(flags: bytes) -> int:
     return 3 << (flags[0] & 7) + 1 if flags and flags[0] & 0x80 else 0
 
 
-def _gif_blocks_end(photo: bytes, at: int) -> int:
-    for _ in range(MAX_PARTS):
+def _gif_blocks_end(photo: bytes, at: int, parts: Iterator[int]) -> int:
+    """Where the blocks end that start at a place; `parts` counts the blocks of the whole file."""
+    for _ in parts:
         size = photo[at] if at < len(photo) else 0
         at += 1 + size
         if not size:

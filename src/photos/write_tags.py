@@ -44,7 +44,9 @@ def write_sidecar(photo: str | Path, tags: Tags) -> Path:
         The sidecar.
 
     Raises:
-        MetadataError: the photo or the sidecar cannot be read, or the sidecar cannot be written.
+        FileError: the photo or the sidecar cannot be read, or the sidecar cannot be written.
+        PhotoError: the photo is none.
+        MetadataError: the sidecar is no XMP in UTF-8, or more of it than is read.
     """
     photo = Path(photo)
     data = read_photo_file(photo)
@@ -63,7 +65,7 @@ def find_sidecar(photo: str | Path) -> Path:
     (photoshop:SidecarForExtension), or names none and no other photo is called IMG_1.
 
     Raises:
-        MetadataError: an IMG_1.xmp cannot be read.
+        FileError, MetadataError: an IMG_1.xmp cannot be read.
     """
     photo = Path(photo)
     own, shared = _sidecar_names(photo)
@@ -84,7 +86,7 @@ def undo_sidecar(path: str | Path) -> bool:
         Whether there was anything to remove.
 
     Raises:
-        MetadataError: a sidecar with our tags cannot be read or written.
+        FileError, MetadataError: a sidecar with our tags cannot be read or written.
     """
     path = Path(path)
     own, shared = _sidecar_names(path)
@@ -117,7 +119,8 @@ def undo_copy(copy: str | Path) -> None:
     """Delete a copy that `write_copy` made, provided that nobody changed it since.
 
     Raises:
-        MetadataError: the file is no such copy, was changed, or cannot be read or deleted.
+        FileError: the file cannot be read or deleted.
+        PhotoError, MetadataError: it is no such copy, or was changed.
     """
     copy = Path(copy)
     _check_own_copy(copy)
@@ -188,7 +191,8 @@ def sidecar(
         old_name: the sidecar's name, likewise.
 
     Raises:
-        MetadataError: the photo is none, or `old` is no XMP in UTF-8.
+        PhotoError: the photo is none.
+        MetadataError: `old` is no XMP in UTF-8, or more of it than is read.
     """
     known = said_by(open_photo(photo, name))
     if old is None:
@@ -204,7 +208,8 @@ def embed(photo: bytes, tags: Tags, name: str = "photo") -> bytes:
     later whether it was changed.
 
     Raises:
-        MetadataError: the file is no such photo, its metadata is too broken or large, or exiv2 is missing.
+        PhotoError: the file is no photo.
+        MetadataError: it is of another format, its metadata is too broken or large, or exiv2 is missing.
     """
     name = shown_name(name)
     opened = open_photo(photo, name)
