@@ -1,12 +1,12 @@
 """Hostile photos: mutated files through all that reads them, in processes with limits.
 
-Files of every kind that is read, with EXIF, XMP and IPTC, and sidecars are cut, spliced, flipped and
-overwritten at random, half of the time in their first bytes, where headers are. Each photo is decoded
-(Pillow, libheif), asked when and where it was taken (expat), copied without metadata, copied with
-tags (exiv2, Adobe's XMP SDK) and given a sidecar, sometimes beside a mutated older one. Each step must
-end in its result or in one sentence, within five seconds, and all of them within a gigabyte of memory.
-Copies must show the picture of their photo, and an older sidecar must come back byte for byte. A crash
-or a hang of the process is seen too.
+Files of every kind that is read, with EXIF, XMP and IPTC, and sidecars are cut, spliced, flipped
+and overwritten at random, half of the time in their first bytes, where headers are. Each photo is
+decoded (Pillow, libheif), asked when and where it was taken (expat), copied without metadata,
+copied with tags (exiv2, Adobe's XMP SDK) and given a sidecar, sometimes beside a mutated older one.
+Each step must end in its result or in one sentence, within five seconds, and all of them within a
+gigabyte of memory. Copies must show the picture of their photo, and an older sidecar must come back
+byte for byte. A crash or a hang of the process is seen too.
 """
 
 from __future__ import annotations
