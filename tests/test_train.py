@@ -291,6 +291,14 @@ def test_wrong_settings_are_errors(wrong):
 PHASE = TrainSettings(epochs=1, sizes=(32,), eval_size=32, batch_size=8, lr=1e-2, warmup_epochs=0.0)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"valid_fraction": 0.0}, {"runs": 0}, {"phases": {}}, {"unfrozen": {"haed": 0}}]
+)
+def test_impossible_recipes_are_errors(wrong):
+    with pytest.raises(ValueError):  # noqa: PT011 - each has its own message
+        Recipe(**({"phases": {"head": PHASE}} | wrong))
+
+
 def test_phases_of_a_recipe_follow_each_other(data_set, tmp_path):
     recipe = Recipe({"head": PHASE, "finetune": PHASE}, {"head": 0, "finetune": None})
     model = build_transfer("resnet18", 3, weights=None)

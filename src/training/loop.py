@@ -30,7 +30,7 @@ SHOWN_EVERY = 10  # steps between two figures at the progress bar, each of which
 Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-class Figures:
+class Meter:
     """Loss and accuracy over pictures, which stay on their device until they are read.
 
     Reading a number from an accelerator waits for everything that is queued there.
@@ -94,7 +94,7 @@ def train_one_epoch(
         against the larger label of mixed ones.
     """
     model.train()
-    figures = Figures()
+    meter = Meter()
     for step, (pictures, labels) in enumerate(loader):
         # mixed on the device: only what comes from the loader is in pinned memory
         pictures, labels = mix(*_moved(pictures, labels, device))
@@ -110,12 +110,12 @@ def train_one_epoch(
             schedule.step()
         if average is not None:
             average.update(model)
-        figures.add(value, logits, labels)
+        meter.add(value, logits, labels)
         if bar is not None:
             if step % SHOWN_EVERY == 0 and not bar.disable:
-                _show(bar, figures)
+                _show(bar, meter)
             bar.update(len(labels))
-    total, right, known, seen = parallel.summed(figures.read(), device)
+    total, right, known, seen = parallel.summed(meter.read(), device)
     return {"loss": total / seen, "accuracy": right / max(1, known)}
 
 
@@ -125,8 +125,8 @@ def _moved(pictures: Tensor, labels: Tensor, device: torch.device) -> tuple[Tens
     return moved, labels.to(device, non_blocking=True)
 
 
-def _show(bar: tqdm, figures: Figures) -> None:
-    loss, right, known, seen = figures.read()
+def _show(bar: tqdm, meter: Meter) -> None:
+    loss, right, known, seen = meter.read()
     bar.set_postfix(loss=f"{loss / seen:.3f}", accuracy=f"{right / max(1, known):.1%}", refresh=False)
 
 
@@ -135,13 +135,13 @@ def validate(model: nn.Module, loader: Iterable, loss: nn.Module, device: torch.
     """``loss`` and ``accuracy`` over the loader, means over pictures; in float32, as the export."""
     training = model.training
     model.eval()
-    figures = Figures()
+    meter = Meter()
     for pictures, labels in loader:
         pictures, labels = _moved(pictures, labels, device)
         logits = model(pictures)
-        figures.add(loss(logits, labels), logits, labels)
+        meter.add(loss(logits, labels), logits, labels)
     model.train(training)
-    total, right, _, seen = figures.read()
+    total, right, _, seen = meter.read()
     return {"loss": total / seen, "accuracy": right / seen}
 
 

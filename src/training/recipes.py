@@ -92,6 +92,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if not 0 < self.valid_fraction < 1:
             raise ValueError("valid_fraction must be in (0, 1).")
+        if self.runs < 1 or not self.phases or not self.unfrozen.keys() <= self.phases.keys():
+            raise ValueError("A recipe needs a phase and a run, and unfrozen blocks are of its phases.")
 
 
 RECIPES = {
