@@ -1,5 +1,6 @@
 """The faster network for libraries answers as the export does, or is not used."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -50,7 +51,7 @@ def test_answers_are_those_of_the_export(predictor, fast):
         assert ours.known == pytest.approx(exact.known, abs=1e-4)
 
 
-def test_it_looks_again_where_the_export_does(data_set, tmp_path):
+def test_mirror_images_are_averaged_where_the_export_does_so(data_set, tmp_path):
     torch.manual_seed(0)
     network = LandmarkNet(3, NetSettings(widths=(8, 16), depths=(1, 1))).eval()
     pictures = load_pictures(data_set, sizes=(32,), workers=0, cache=tmp_path / "cache")
@@ -97,6 +98,55 @@ def test_one_that_answers_differently_is_not_used(predictor, monkeypatch, caplog
     monkeypatch.setattr(runtime.OpenVinoPredictor, "infer", lambda self, x: (np.zeros(3), np.float32(0)))
     assert runtime.fastest(predictor, 2) is predictor
     assert "differently" in caplog.text
+
+
+def fails(*args, **kwargs):
+    raise RuntimeError("Check 'x' failed at src/core.cpp:42:\nno such instruction")
+
+
+@pytest.mark.parametrize("part", [
+    "openvino.frontend.pytorch.ts_decoder.TorchScriptPythonDecoder", "openvino.Core.compile_model",
+    "src.inference.openvino.OpenVinoPredictor.infer",
+])  # fmt: skip
+def test_one_that_fails_on_this_machine_is_not_used(predictor, monkeypatch, caplog, part):
+    monkeypatch.setattr(part, fails)
+    assert runtime.fastest(predictor, 2) is predictor
+    [record] = caplog.records
+    assert record.getMessage() == (
+        "OpenVINO does not work on this machine (Check 'x' failed at src/core.cpp:42: no such instruction); "
+        "it is not used."
+    )
+
+
+def test_one_that_cannot_be_imported_is_not_used(predictor, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino.frontend", None)
+    assert runtime.fastest(predictor, 2) is predictor
+
+
+def test_one_that_fails_later_leaves_the_rest_to_the_export(predictor, monkeypatch, caplog):
+    fast = runtime.fastest(predictor, 4)
+    pictures = [Image.new("RGB", (64, 48), colour) for colour in ("red", "lime", "blue", "gray")] * 5
+    before = fast.predict(pictures)
+    asked, infer = [], fast.infer
+
+    def fails_from_the_third_on(x):
+        asked.append(x)
+        return infer(x) if len(asked) < 3 else fails()
+
+    monkeypatch.setattr(fast, "infer", fails_from_the_third_on)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda picture: fast.predict([picture])[0], pictures))
+    for now, then in zip(answers, before, strict=True):
+        assert now.guesses[0].landmark == then.guesses[0].landmark
+        assert now.known == pytest.approx(then.known, abs=1e-3)
+    assert [record.getMessage().partition(" (")[0] for record in caplog.records] == ["OpenVINO failed"]
+    asked.clear()
+    fast.predict(pictures)
+    assert asked == []
+
+
+def test_heat_is_that_of_the_export(predictor, fast):
+    assert fast.heat(quarters()) == pytest.approx(predictor.heat(quarters()))
 
 
 def test_a_library_is_tagged_the_same_with_it(tiny_export, tmp_path, monkeypatch):

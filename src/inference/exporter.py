@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from src.data.folders import Pictures
 from src.data.transforms import Preprocess
 from src.files import replacing
-from src.inference.predictor import SUMS, Predictor, known_sums
+from src.inference.predictor import SUMS, Predictor, is_named, known_sums, read_sums, sum_line
 from src.landmarks.table import describe
 from src.models.classifier import Classifier
 from src.models.tta import NEVER, MirrorTTA, averaged, unsure
@@ -271,6 +271,8 @@ def _save(
         _write_sums(path, [new])
     except OSError as error:
         raise ExportError(f"{path} cannot be written ({error.strerror}): the older file was kept.") from error
+    except ValueError as error:  # of `SUMS`
+        raise ExportError(f"{path} was not replaced: {error}") from error
     return Predictor.load(path)
 
 
@@ -278,9 +280,10 @@ def _write_sums(path: Path, sums: list[str]) -> None:
     """Put these sums of an export into `SUMS` beside it, if there is such a file, in place of older ones."""
     file = path.with_name(SUMS)
     if file.is_file():
-        lines = [line for line in file.read_text("utf-8").splitlines() if line.split()[1:] != [path.name]]
+        others = [entry for entry in read_sums(file) if not is_named(path, entry[1])]
+        lines = [sum_line(*entry) for entry in [*others, *((digest, path.name) for digest in sums)]]
         with replacing(file) as part:
-            part.write_text("\n".join([*lines, *(f"{sum_}  {path.name}" for sum_ in sums)]) + "\n", "utf-8")
+            part.write_text("".join(lines), "utf-8", "surrogateescape")
 
 
 @torch.inference_mode()

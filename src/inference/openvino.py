@@ -1,14 +1,13 @@
 """The network of an export in OpenVINO, which a CPU runs twice as fast: for libraries, where it is installed.
 
 It is built from the export when it is needed and never kept, so there is no second truth; before it is used
-it must answer made-up pictures as the export does.
+it must answer made-up pictures as the export does. Wherever it fails, the export answers.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import warnings
 from functools import lru_cache
 from importlib.util import find_spec
 
@@ -20,7 +19,7 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from src.inference.answers import Answering
-from src.inference.predictor import Predictor
+from src.inference.predictor import Predictor, ignore_deprecation
 from src.models.tta import NEVER, unsure
 
 TOLERANCE = 1e-3  # of a probability, between the two
@@ -29,22 +28,31 @@ logger = logging.getLogger(__name__)
 
 
 def fastest(predictor: Predictor, threads: int) -> Answering:
-    """What answers so many threads fastest: OpenVINO where it is installed, else the export."""
+    """What answers so many threads fastest: OpenVINO where it is installed and works, else the export."""
     torch.set_num_threads(1)  # each of those threads has a core of its own
     if find_spec("openvino") is None:
         return predictor
-    fast = OpenVinoPredictor(predictor, threads)
-    for picture in _made_up_pictures():
-        expected, known = predictor.scores(picture)
-        scores, fast_known = fast.scores(picture)
-        if not max(np.abs(expected - scores).max(), abs(known - fast_known)) < TOLERANCE:
-            logger.warning("OpenVINO answers differently on this machine; it is not used.")
-            return predictor
-    return fast
+    try:
+        fast = OpenVinoPredictor(predictor, threads)
+        same = all(_answers_alike(fast, predictor, picture) for picture in _made_up_pictures())
+    except Exception as error:  # it has no class of its own for what it lacks on a machine
+        logger.warning("OpenVINO does not work on this machine (%s); it is not used.", _line(error))
+        return predictor
+    if not same:
+        logger.warning("OpenVINO answers differently on this machine; it is not used.")
+    return fast if same else predictor
+
+
+def _answers_alike(fast: OpenVinoPredictor, predictor: Predictor, picture: Image.Image) -> bool:
+    (expected, known), (scores, fast_known) = predictor.scores(picture), fast.fast_scores(picture)
+    return bool(max(np.abs(expected - scores).max(), abs(known - fast_known)) < TOLERANCE)
 
 
 class OpenVinoPredictor(Answering):
-    """The answers of an export, from a network that `threads` threads may ask at the same time."""
+    """The answers of an export, from a network that `threads` threads may ask at the same time.
+
+    Once OpenVINO has failed, the export answers instead.
+    """
 
     def __init__(self, predictor: Predictor, threads: int) -> None:
         import openvino
@@ -53,46 +61,73 @@ class OpenVinoPredictor(Answering):
 
         super().__init__(predictor.info)
         self.landmarks = predictor.landmarks  # the user's own facts, see `describe_with`
+        self._export, self._failed, self._lock = predictor, False, threading.Lock()
         self._temperature = predictor.model.temperature
         # older exports have neither
         self._gate_power = getattr(predictor.model, "gate_power", 1.0)
         self._again = getattr(predictor.model, "again", NEVER)
         example = torch.zeros(1, 3, predictor.info["size"], predictor.info["size"])
-        with torch.inference_mode(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*torch.jit.*", category=FutureWarning)
+        ignore_deprecation()
+        with torch.inference_mode():
             traced = torch.jit.trace(_Core(predictor.model), example)
         # its own converter would do the same, and report to its makers that it was used
         frontend = FrontEndManager().load_by_framework("pytorch")
         decoder = TorchScriptPythonDecoder(traced, example_input=(example,))
         model = frontend.convert(frontend.load(decoder))
-        settings = {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
-        # where the CPU multiplies bfloat16 it would take that, and answer otherwise by up to 0.01
-        settings["INFERENCE_PRECISION_HINT"] = "f32"
-        # its threads, bound to a core each, would wait there for a photo to be read while other cores idle
-        settings["ENABLE_CPU_PINNING"] = False
+        settings = {
+            "NUM_STREAMS": threads,
+            "INFERENCE_NUM_THREADS": threads,
+            # where the CPU multiplies bfloat16 it would take that, and answer otherwise by up to 0.01
+            "INFERENCE_PRECISION_HINT": "f32",
+            # threads bound to a core each would wait there for a photo to be read while other cores idle
+            "ENABLE_CPU_PINNING": False,
+        }
         self._compiled = openvino.Core().compile_model(model, "CPU", settings)
         self._own = threading.local()
 
     def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
+        if not self._failed:
+            try:
+                return self.fast_scores(picture)
+            except Exception as error:
+                self._give_up(error)
+        return self._export.scores(picture)
+
+    def heat(self, picture: Image.Image) -> np.ndarray:
+        return self._export.heat(picture)
+
+    def fast_scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
+        """See `scores`; raises what OpenVINO raises."""
         x = square(picture, self.info["size"])
         logits, odds = self.infer(x)
         if len(unsure(torch.from_numpy(logits)[None], self._again)):
-            turned_logits, turned_odds = self.infer(np.ascontiguousarray(x[..., ::-1]))
-            logits, odds = (logits + turned_logits) / 2, (odds + turned_odds) / 2
+            mirrored_logits, mirrored_odds = self.infer(np.ascontiguousarray(x[..., ::-1]))
+            logits, odds = (logits + mirrored_logits) / 2, (odds + mirrored_odds) / 2
         probabilities = special.softmax(logits / self._temperature)
         return probabilities, float(special.expit(odds) ** self._gate_power * probabilities.max())
 
     def infer(self, x: np.ndarray) -> tuple[np.ndarray, np.float32]:
-        """One look at what `square` gives: logits ``(classes,)`` and the log odds of the gate."""
+        """One forward pass of what `square` gives: logits ``(classes,)`` and the log odds of the gate."""
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
         answered = self._own.request.infer([x])
         logits, odds = (answered[output][0].copy() for output in self._compiled.outputs)
         return logits, odds
 
+    def _give_up(self, error: Exception) -> None:
+        with self._lock:  # many threads may fail at once, and one sentence is enough
+            if not self._failed:
+                logger.warning("OpenVINO failed (%s); the export answers from here on.", _line(error))
+            self._failed = True
+
+
+def _line(error: Exception) -> str:
+    """What went wrong, on one line: OpenVINO's messages begin with positions in its own source."""
+    return " ".join(str(error).split())[-200:] or type(error).__name__
+
 
 class _Core(nn.Module):
-    """One look of an export, from the resized and cut picture on, in [0, 255], to logits and odds."""
+    """One forward pass of an export, from the resized and cut picture on, in [0, 255], to logits and odds."""
 
     def __init__(self, export: torch.jit.ScriptModule) -> None:
         super().__init__()
