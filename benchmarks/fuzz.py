@@ -196,10 +196,11 @@ def work(first: int, count: int, results: Connection) -> None:
 def run(first: int, count: int) -> tuple[Counter[str], float, int, list[tuple[int, str]]]:
     """One process; a crash or a hang is noted, and the files behind it go on in another."""
     bad: list[tuple[int, str]] = []
+    context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
     seen, slowest, peak, done = Counter[str](), 0.0, 0, False
     while not done:
-        results, sender = multiprocessing.Pipe(duplex=False)
-        child = multiprocessing.Process(target=work, args=(first, count, sender))
+        results, sender = context.Pipe(duplex=False)
+        child = context.Process(target=work, args=(first, count, sender))
         child.start()
         sender.close()  # so that the end of the process is seen at once
         at = first
