@@ -14,22 +14,24 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from jupyter_server.utils import url_path_join
 from tornado.ioloop import PeriodicCallback
 from tornado.web import HTTPError
-from traitlets import Int, Unicode
+from traitlets import Int, Unicode, default
 from voila.app import Voila
 from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
-from src.inference.shared import ADDRESS
+from src.inference.shared import ADDRESS, is_ready
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 60  # seconds that a page which failed may keep a place
+PATIENCE = 60  # seconds that a page may take to load
 PROTOCOL = "v1.kernel.websocket.jupyter.org"
 FULL = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
@@ -41,12 +43,23 @@ again every half minute; or come back a little later.</p></html>"""
 
 
 class Kernels(AsyncMappingKernelManager):
-    """Counts the kernels, those that are just starting and those that an admitted page will start."""
+    """Counts the places that are taken, and frees those that nobody uses.
 
-    def __init__(self, **kwargs) -> None:
+    A place is taken by a kernel, by one that is just starting and by one that an admitted page will start.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._starting = 0
         self._promised: list[float] = []  # until when each is waited for
+        self._given: set[str] = set()  # kernels that stood by no more when idle ones were last looked for
+        self._given_before: set[str] = set()  # and the time before
+        self._loaded: set[str] = set()  # those that their page has connected to
+        self._channels: dict[str, set[Channel]] = {}  # what is connected now
+
+    @default("cull_connected")
+    def _default_cull_connected(self) -> bool:
+        return True  # else a tab that is left open would keep its place for ever
 
     @property
     def count(self) -> int:
@@ -60,7 +73,7 @@ class Kernels(AsyncMappingKernelManager):
         """
         self._promised.append(time.monotonic() + PATIENCE)
 
-    async def start_kernel(self, **kwargs) -> str:
+    async def start_kernel(self, **kwargs: Any) -> str:  # type: ignore[override]  # typed as if not async
         """See Voila."""
         del self._promised[:1]
         self._starting += 1
@@ -68,6 +81,44 @@ class Kernels(AsyncMappingKernelManager):
             return await super().start_kernel(**kwargs)
         finally:
             self._starting -= 1
+
+    async def shutdown_kernel(self, kernel_id: str, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+        """See Voila; what is connected is closed too, else each tab left open would cost some ten files."""
+        try:
+            await super().shutdown_kernel(kernel_id, *args, **kwargs)
+        finally:
+            self._loaded.discard(kernel_id)
+            for channel in self._channels.pop(kernel_id, ()):
+                channel.close(reason="the kernel was stopped")
+
+    def connected(self, channel: Channel) -> None:
+        """A page has connected to its kernel."""
+        self._loaded.add(channel.kernel_id)
+        self._channels.setdefault(channel.kernel_id, set()).add(channel)
+
+    def disconnected(self, channel: Channel) -> None:
+        """A page has gone, or its connection has broken."""
+        self._channels.get(channel.kernel_id, set()).discard(channel)
+
+    async def cull_kernels(self) -> None:
+        """See Jupyter; Voila passes on those that do not stand by."""
+        self._given, self._given_before = set(), self._given
+        await super().cull_kernels()
+
+    async def cull_kernel_if_idle(self, kernel_id: str) -> None:
+        """Stop one that was not used for `cull_idle_timeout` seconds, or whose page was never loaded."""
+        kernel: Any = self.get_kernel(kernel_id)  # Jupyter gives it `last_activity`
+        now = datetime.now(UTC)
+        self._given.add(kernel_id)
+        if kernel_id not in self._given_before:  # it may have stood by for hours, and its page be loading
+            kernel.last_activity = now
+        idle = (now - kernel.last_activity).total_seconds()
+        unloaded = kernel_id not in self._loaded and kernel.execution_state != "busy"
+        if unloaded and idle > PATIENCE + self.cull_interval:
+            self.log.warning("Stopping kernel %s, as its page was never loaded.", kernel_id)
+            await self.shutdown_kernel(kernel_id)
+        else:
+            await super().cull_kernel_if_idle(kernel_id)
 
 
 class Page(TornadoVoilaHandler):
@@ -93,20 +144,30 @@ class Channel(VoilaKernelWebsocketHandler):
     one for a count of some 10¹⁵ parts: a single visitor who offers no protocol would stop the server.
     """
 
+    kernel_id: str
+
     async def get(self, kernel_id: str) -> None:
         offered = self.request.headers.get("Sec-WebSocket-Protocol", "")
         if PROTOCOL not in [name.strip() for name in offered.split(",")]:
             raise HTTPError(400, f"Offer the protocol {PROTOCOL}.")
         await super().get(kernel_id)
 
+    async def open(self, kernel_id: str) -> None:
+        self.kernel_manager.connected(self)
+        await super().open(kernel_id)
+
+    def on_close(self) -> None:
+        self.kernel_manager.disconnected(self)
+        super().on_close()
+
 
 class Health(JupyterHandler):
-    """200 while the network's process is alive, else 503; starts no kernel."""
+    """200 while the network's process takes requests, else 503; starts no kernel."""
 
     def get(self) -> None:
-        alive = self.settings["voila"].network.poll() is None
-        self.set_status(200 if alive else 503)
-        self.finish("ok" if alive else "the network's process is being started again")
+        ready = is_ready(os.environ[ADDRESS])
+        self.set_status(200 if ready else 503)
+        self.finish("ok" if ready else "the network's process is being started")
 
 
 class Host(Voila):
@@ -116,6 +177,7 @@ class Host(Voila):
         str(ROOT / "checkpoints" / "transfer_exported.pt"), help="The network that is served."
     ).tag(config=True)
     visitors = Int(20, help="How many people may use the app at once.").tag(config=True)
+    notebook_path: str | None  # Voila's own
     aliases = {**Voila.aliases, "visitors": "Host.visitors", "export": "Host.export"}
 
     def initialize(self, argv: list[str] | None = None) -> None:
@@ -126,6 +188,7 @@ class Host(Voila):
         self.voila_configuration.multi_kernel_manager_class = Kernels
         self._folder = tempfile.mkdtemp(prefix="landmark-tagger-")
         os.environ[ADDRESS] = str(Path(self._folder, "network"))
+        self._was_ready = False
         self._start_network()
 
     def init_handlers(self) -> list[tuple]:
@@ -137,7 +200,7 @@ class Host(Voila):
         return [(url_path_join(self.server_url, "/health"), Health), *handlers]
 
     def start(self) -> None:
-        """Serve until stopped; a network that died is started again."""
+        """Serve until stopped; a network that died is started again, unless it never took a request."""
         try:
             super().start()
         finally:
@@ -154,9 +217,14 @@ class Host(Voila):
         self.network = subprocess.Popen(command, cwd=ROOT)
 
     def _look_after_network(self) -> None:
-        if self.network.poll() is not None:
-            self.log.error("The network's process ended with %s: starting it again.", self.network.returncode)
-            self._start_network()
+        self._was_ready = self._was_ready or is_ready(os.environ[ADDRESS])
+        if self.network.poll() is None:
+            return
+        if not self._was_ready and self.network.returncode > 0:  # it gave up, and was not killed
+            self.log.critical("%s cannot be served: see above.", self.export)
+            self.exit(1)
+        self.log.error("The network's process ended with %s: starting it again.", self.network.returncode)
+        self._start_network()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -27,6 +29,7 @@ from src.host import PROTOCOL
 ROOT = Path(__file__).resolve().parent.parent
 RED = encode(Image.new("RGB", (320, 240), (220, 20, 20)))
 VISITORS = 2
+IDLE = 5  # seconds without use, where a test waits for them
 KERNEL = re.compile(r'"kernelId": ?"([0-9a-f-]{36})"')
 pytestmark = pytest.mark.browser
 needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")
@@ -264,3 +267,83 @@ def test_a_message_beyond_the_limit_ends_its_own_connection(host, kernel):
     with pytest.raises((websocket.WebSocketException, OSError)):
         print(connection.send(too_much), connection.recv())
     assert fetch(f"{host}health")[0] == 200
+
+
+def kernel_of_new_page(host):
+    status, _, page = fetch(host)
+    assert status == 200
+    return KERNEL.search(page)[1]
+
+
+def alive(host, kernel_id):
+    return fetch(f"{host}api/kernels/{kernel_id}")[0] == 200
+
+
+@pytest.fixture(scope="module")
+def hasty_host(clone, tmp_path_factory):
+    """A host that stops a kernel which was not used for some seconds."""
+    folder = shutil.copytree(clone, tmp_path_factory.mktemp("hasty") / "clone")
+    options = (f"--MappingKernelManager.cull_idle_timeout={IDLE}", "--MappingKernelManager.cull_interval=1")
+    with served(folder, f"--visitors={VISITORS}", *options, module="src.host") as address:
+        yield address
+
+
+def test_page_left_open_loses_its_place_and_one_in_use_does_not(hasty_host):
+    idle, used = kernel_of_new_page(hasty_host), kernel_of_new_page(hasty_host)
+    left_open, in_use = channel(hasty_host, idle), channel(hasty_host, used)
+    end = time.monotonic() + 5 * IDLE
+    while alive(hasty_host, idle):
+        assert time.monotonic() < end
+        in_use.send_binary(message("comm_msg", {"comm_id": "0", "data": {}}))
+        time.sleep(0.3)
+    assert alive(hasty_host, used)
+    in_use.send_binary(message("kernel_info_request", {}))
+    replies(in_use, "kernel_info_reply")
+    while left_open.recv():  # until it is closed; open ones would use up the files of the server
+        pass
+    in_use.close()
+    wait_until(lambda: visited(hasty_host))
+
+
+def test_kernel_that_stood_by_for_long_lives_for_the_page_that_gets_it(hasty_host):
+    wait_until(lambda: visited(hasty_host))
+    wait_until(kernels_at_rest)
+    time.sleep(IDLE + 1)
+    kernel_id = kernel_of_new_page(hasty_host)
+    time.sleep(2.5)  # idle kernels are looked for meanwhile, and the page is still loading
+    assert alive(hasty_host, kernel_id)
+    leave(hasty_host, kernel_id)
+
+
+def test_page_that_never_loads_gives_its_place_back_soon(clone, tmp_path):
+    folder = shutil.copytree(clone, tmp_path / "clone")
+    (folder / "impatient.py").write_text("import src.host as h; h.PATIENCE = 20; h.Host.launch_instance()")
+    with served(folder, "--MappingKernelManager.cull_interval=1", module="impatient") as host:
+        loaded = kernel_of_new_page(host)
+        connection = channel(host, loaded)
+        unloaded = kernel_of_new_page(host)
+        wait_until(lambda: not alive(host, unloaded))
+        assert alive(host, loaded)
+        connection.close()
+
+
+def test_export_that_cannot_be_served_ends_the_host_with_a_sentence(clone):
+    command = [sys.executable, "-m", "src.host", "--no-browser", "--port=0", "--export=missing.pt"]
+    done = subprocess.run(command, cwd=clone, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "missing.pt is not there" in done.stderr
+    assert "missing.pt cannot be served" in done.stderr
+    assert "FileNotFoundError" not in done.stderr
+
+
+def test_health_tells_a_network_that_takes_no_requests(clone, tmp_path):
+    folder = shutil.copytree(clone, tmp_path / "clone")
+    with served(folder, module="src.host") as host:
+        wait_until(lambda: fetch(f"{host}health")[0] == 200)
+        [network] = [pid for pid in processes("src.inference.shared") if str(folder) in cmdline(pid)]
+        (folder / "checkpoints" / "transfer_exported.pt").unlink()  # so that it cannot come back
+        os.kill(network, signal.SIGKILL)
+        wait_until(lambda: fetch(f"{host}health")[0] == 503)
+        for _ in range(20):  # while it is started again and again
+            assert fetch(f"{host}health")[0] == 503
+            time.sleep(0.2)
