@@ -13,6 +13,7 @@ from PIL import Image
 from src.app.card import PhotoCard
 from src.app.page import LandmarkApp
 from src.app.wording import percent
+from src.inference.answers import InferenceError
 from src.landmarks.answer import Answer, Guess
 from src.landmarks.evidence import Revised
 
@@ -168,11 +169,21 @@ def test_landmarks_by_country(app):
     assert "&lt;b&gt;Nowhere&lt;/b&gt;" in footer
 
 
-def test_a_heat_map_that_fails_is_a_sentence(app, jpeg):
-    app._predictor.heat = lambda picture: 1 / 0
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ValueError("/srv/model"), "Something went wrong (ValueError); please try again."),
+        (InferenceError("The model does not answer."), "The model does not answer."),
+    ],
+)
+def test_a_heat_map_that_fails_is_a_sentence(app, jpeg, error, sentence):
+    def fail(picture):
+        raise error
+
+    app._predictor.heat = fail
     send(app, ("a.jpg", jpeg))
     button(app, "Show heat map").value = True
-    assert "Something went wrong (ZeroDivisionError); please try again." in cards(app)[0]
+    assert f'<p class="lt-alert" role="alert">{sentence}</p>' in cards(app)[0]
     assert button(app, "Show heat map").value is False
 
 

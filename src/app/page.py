@@ -18,7 +18,7 @@ from src.app.card import PhotoCard, classed, close_tree, problem_card
 from src.app.downloads import send_file, zipped
 from src.app.uploads import Upload, UploadArea
 from src.app.wording import alert, apology
-from src.inference.answers import Answering
+from src.inference.answers import Answering, InferenceError
 from src.inference.report import answer_report, failure, final_answers, read_report
 from src.inference.shared import ADDRESS, SharedPredictor
 from src.landmarks.table import Landmark, read_landmarks
@@ -61,7 +61,7 @@ def make_app(
         if landmarks:
             _describe(predictor, [landmarks] if isinstance(landmarks, str | Path) else landmarks)
         return LandmarkApp(predictor, together=together)
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, ValueError, InferenceError) as error:
         sentence = str(error)
     except Exception as error:  # a visitor gets a sentence, never a traceback
         sentence = f"The model {export} cannot be loaded ({type(error).__name__}); export it again."

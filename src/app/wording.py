@@ -6,6 +6,7 @@ from html import escape
 
 import numpy as np
 
+from src.inference.answers import InferenceError
 from src.landmarks.evidence import Revised, Taken, distance_between
 from src.landmarks.table import Landmark
 from src.landmarks.worldmap import small_map
@@ -19,7 +20,7 @@ def alert(sentence: str) -> str:
 
 def apology(error: Exception) -> str:
     """One sentence on an error, as HTML; what is inside of one that nobody foresaw is not for visitors."""
-    if isinstance(error, UNUSABLE):
+    if isinstance(error, (*UNUSABLE, InferenceError)):
         return alert(str(error))
     return alert(f"Something went wrong ({type(error).__name__}); please try again.")
 

@@ -6,19 +6,16 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from src.files import shown_name
+from src.inference.answers import Answering, InferenceError
 from src.landmarks.answer import Answer
 from src.landmarks.evidence import Revised, Taken, revise
 from src.photos.decode import open_photo
 from src.photos.errors import UNUSABLE
 from src.photos.read_metadata import read_taken
-
-if TYPE_CHECKING:
-    from src.inference.answers import Answering
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ def final_answers(
 
 def failure(name: str, error: Exception) -> str:
     """One sentence on why a photo has no answer, also for an error that nobody foresaw."""
-    if isinstance(error, UNUSABLE):
+    if isinstance(error, (*UNUSABLE, InferenceError)):
         return str(error)
     return f"{shown_name(name)} could not be read ({type(error).__name__}); try another copy of it."
 
