@@ -27,10 +27,12 @@ from report import write_section
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from src.data.decoded import read_picture
 from src.data.folders import find_data_set, list_pictures
 from src.inference.openvino import fastest
 from src.inference.predictor import Predictor
-from src.library.scan import read_whole
+from src.inference.report import answer_report, read_report
+from src.library.read_ahead import THUMBNAIL_SIDE
 from src.tag import MANY
 
 EXPORT = ROOT / "checkpoints" / "transfer_exported.pt"
@@ -115,6 +117,10 @@ def over_megapixels(test: list[Path], place: Path, options: argparse.Namespace) 
     """One photo from file to answer, 4 : 3, of more and more pixels."""
     fast = fastest(Predictor.load(EXPORT), 1)
 
+    def answer(path: Path) -> None:
+        data, side = path.read_bytes(), fast.short_side
+        answer_report(read_report(data, path.name, short_side=side, thumbnail_side=THUMBNAIL_SIDE), fast)
+
     def way(megapixels: float):
         width = round((megapixels * 1e6 * 4 / 3) ** 0.5)
         folder = place / f"size{megapixels}"
@@ -122,16 +128,14 @@ def over_megapixels(test: list[Path], place: Path, options: argparse.Namespace) 
         fill(place / f"library{megapixels}", paths, min(MANY, options.shared))
 
         def measure(number: int) -> tuple[float, float]:
-            taken = median_ms(
-                lambda path: fast.predict([read_whole(str(path), fast.short_side).picture]), paths
-            )
+            taken = median_ms(answer, paths)
             out = place / f"size{megapixels}-{number}.csv"
             return taken, run_tagger(place / f"library{megapixels}", out, "--workers", "1")[1]
 
         return measure
 
     ways = {megapixels: way(megapixels) for megapixels in options.megapixels}
-    fast.predict([read_whole(str(test[0]), fast.short_side).picture])  # the first is slow
+    answer(test[0])  # the first is slow
     return growth("megapixels", "ms a photo", in_turns(ways, options.rounds))
 
 
@@ -153,7 +157,7 @@ def with_classes(classes: int, path: Path) -> Predictor:
 def over_classes(test: list[Path], place: Path, options: argparse.Namespace) -> tuple[Growth, list[float]]:
     """One picture through networks of more and more classes, and the megabytes of their files."""
     fill(place / "few", test, min(MANY, options.shared))
-    pictures = [read_whole(str(path), 10_000).picture for path in test[:: len(test) // KINDS][:KINDS]]
+    pictures = [read_picture(path, 10_000) for path in test[:: len(test) // KINDS][:KINDS]]
     files = {classes: place / f"{classes}.pt" for classes in options.classes}
 
     def way(classes: int):

@@ -120,6 +120,11 @@ class Export(Training):
         return predictor.info["test"], answer, sorted(p.name for p in self.folder.iterdir())
 
 
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that was killed is no news."""
+
+
 class Download(Task):
     """The data set over HTTP, slowly, and its unpacking."""
 
@@ -131,8 +136,7 @@ class Download(Task):
             for path in sorted(pictures.rglob("*.jpg")):
                 archive.write(path, f"landmark_images/{path.relative_to(pictures)}")
         shutil.rmtree(pictures)
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _slow_server_of(file.read_bytes()))
-        self.server.handle_error = lambda *_: None  # a client that was killed is no news
+        self.server = _QuietServer(("127.0.0.1", 0), _slow_server_of(file.read_bytes()))
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def command(self) -> list[str]:

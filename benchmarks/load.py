@@ -186,7 +186,7 @@ def kernel_memory() -> list[float]:
 
 
 async def visit(address: str, visitors: int, rounds: int, pictures: list) -> dict:
-    """So many visitors open the page one after another and send photos at the same moments."""
+    """So many visitors open the page one after another and send photos at the same times."""
     present = [Visitor(address) for _ in range(visitors)]
     opened, waits, wrong = [], [], 0
     for visitor in present:

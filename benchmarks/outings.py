@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from src.data.decoded import read_picture
 from src.data.folders import find_data_set, find_unknown, list_pictures, split_unknown, stratified_split
 from src.inference.predictor import Predictor
-from src.landmarks import evidence as outings
+from src.landmarks import evidence
 from src.landmarks.answer import Answer
 from src.landmarks.evidence import Taken, revise
 
@@ -30,7 +30,7 @@ def answers_of(predictor: Predictor, paths: list[Path]) -> list[Answer]:
     return [predictor.predict([read_picture(path, predictor.short_side)])[0] for path in paths]
 
 
-def arrange(labels: np.ndarray, strangers: int, seed: int) -> list[tuple[int, datetime]]:
+def arrange(labels: np.ndarray, unknown: int, seed: int) -> list[tuple[int, datetime]]:
     """Photos in the order of outings: (index, time); an index from ``len(labels)`` on is of no landmark."""
     rng, photos, start = np.random.default_rng(seed), [], datetime(2024, 1, 1)
     for label in np.unique(labels):
@@ -41,8 +41,8 @@ def arrange(labels: np.ndarray, strangers: int, seed: int) -> list[tuple[int, da
             for _ in range(rng.integers(3, 7)):
                 time += timedelta(minutes=rng.exponential(2))
                 kind = rng.random()
-                if kind < 0.2 and strangers:
-                    photos.append((len(labels) + int(rng.integers(strangers)), time))
+                if kind < 0.2 and unknown:
+                    photos.append((len(labels) + int(rng.integers(unknown)), time))
                 elif kind < 0.3:
                     photos.append((int(rng.choice(np.flatnonzero(labels != label))), time))
                 elif members:
@@ -56,12 +56,12 @@ def score(answers: list[Answer], truth: list[str]) -> dict[str, float]:
     answered = [(a, t) for a, t in named if a.recognised]
     right = [a.guesses[0].landmark.class_name == t for a, t in named]
     right_answered = [a.guesses[0].landmark.class_name == t for a, t in answered]
-    others = [a.recognised for a, t in zip(answers, truth, strict=True) if not t]
+    unknown = [a.recognised for a, t in zip(answers, truth, strict=True) if not t]
     return {
-        "right": np.mean(right),
+        "right": float(np.mean(right)),
         "answered": len(answered) / len(named),
-        "of these right": np.mean(right_answered),
-        "others answered": np.mean(others) if others else float("nan"),
+        "of these right": float(np.mean(right_answered)),
+        "unknown answered": float(np.mean(unknown)) if unknown else float("nan"),
     }
 
 
@@ -71,30 +71,30 @@ def main() -> None:
     parser.add_argument("export", type=Path, nargs="?", default=Path("checkpoints/transfer_exported.pt"))
     parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
     parser.add_argument("--split", choices=("valid", "test"), default="test")
-    parser.add_argument("--trust", type=float, nargs="+", default=[outings.TRUST], help="values to try")
+    parser.add_argument("--trust", type=float, nargs="+", default=[evidence.TRUST], help="values to try")
     options = parser.parse_args()
     root = find_data_set(options.data)
     others = find_unknown(None, root)
     predictor = Predictor.load(options.export)
     paths, labels, names = list_pictures(root / ("test" if options.split == "test" else "train"))
-    strangers = split_unknown(others)[options.split == "test"] if others else []
+    unknown = split_unknown(others)[options.split == "test"] if others else []
     if options.split == "valid":
         trained = predictor.info["trained"]
-        fraction = trained.get("finetune", trained)["valid_fraction"]
+        fraction = trained.get("valid_fraction") or trained["finetune"]["valid_fraction"]  # as of old
         chosen = stratified_split(labels, fraction, 0)[1]
         paths, labels = [paths[i] for i in chosen], [labels[i] for i in chosen]
-    alone = answers_of(predictor, [*paths, *strangers])
-    truth = [names[label] for label in labels] + [""] * len(strangers)
-    rows = {"alone": []} | {f"together, trust {t:g}": [] for t in options.trust}
+    alone = answers_of(predictor, [*paths, *unknown])
+    truth = [names[label] for label in labels] + [""] * len(unknown)
+    ways = ["alone", *(f"together, trust {value:g}" for value in options.trust)]
+    rows: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
     for seed in range(5):
-        photos = arrange(np.asarray(labels), len(strangers), seed)
+        photos = arrange(np.asarray(labels), len(unknown), seed)
         asked, shown = [alone[i] for i, _ in photos], [truth[i] for i, _ in photos]
         rows["alone"].append(score(asked, shown))
         for value in options.trust:
-            outings.TRUST = value
-            revised = revise(
-                asked, [Taken(time) for _, time in photos], predictor.known_threshold, len(names)
-            )
+            evidence.TRUST = value
+            taken, digests = [Taken(time) for _, time in photos], [str(i) for i, _ in photos]
+            revised = revise(asked, taken, digests, predictor.known_threshold, len(names))
             rows[f"together, trust {value:g}"].append(score([r.answer for r in revised], shown))
     columns = list(rows["alone"][0])
     lines = [f"| | {' | '.join(columns)} |", "| --- " * (len(columns) + 1) + "|"]

@@ -29,12 +29,12 @@ from torchvision.transforms.functional import to_tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from src.data.decoded import read_picture
 from src.data.folders import find_data_set, list_pictures
 from src.inference.openvino import OpenVinoPredictor, fastest
 from src.inference.predictor import Predictor
 from src.library.catalog import Catalog
 from src.library.run_local import answer_all
-from src.library.scan import read_whole
 from src.photos.files import find_photos
 
 EXPORT = Path(__file__).resolve().parents[1] / "checkpoints" / "transfer_exported.pt"
@@ -107,7 +107,7 @@ def parity(predictor: Predictor, fast, paths: list[Path]) -> tuple[float, float]
     """Share of photos with the same likeliest landmark, and the largest difference of its probability."""
     same, gap = 0, 0.0
     for path in paths:
-        picture = read_whole(str(path), fast.short_side).picture
+        picture = read_picture(path, fast.short_side)
         exact, known = predictor.scores(Image.open(path).convert("RGB"))
         scores, fast_known = fast.scores(picture)
         same += exact.argmax() == scores.argmax()

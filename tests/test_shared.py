@@ -18,7 +18,9 @@ from PIL import Image
 
 from src.inference import shared as shared_module
 from src.inference.answers import Answering, InferenceError
+from src.inference.exporter import add_info
 from src.inference.predictor import Predictor
+from src.inference.report import failure
 from src.inference.shared import INFO, SCORES, SharedPredictor, is_ready, serve
 from src.landmarks.table import describe
 
@@ -108,8 +110,6 @@ def test_network_that_was_replaced_does_not_answer_for_the_old_classes(
     shared = SharedPredictor(address)
     network.kill()
     network.wait()
-    from src.export import add_info
-
     newer = shutil.copy(tiny_export, tmp_path / "newer.pt")
     add_info(newer, {"classes": shared.info["classes"][::-1]})
     again = process(newer, address)
@@ -236,9 +236,7 @@ def test_answer_that_stops_half_way_is_not_waited_for_for_ever(address, monkeypa
 def test_process_that_does_not_read_is_not_waited_for_for_ever(network, address, monkeypatch):
     shared = SharedPredictor(address)
     monkeypatch.setattr(shared_module, "PATIENCE", 0.5)
-    network.send_signal(
-        signal.SIGSTOP
-    )  # it reads nothing; the photo fills all buffers
+    network.send_signal(signal.SIGSTOP)  # it reads nothing; the photo fills all buffers
     with pytest.raises(InferenceError, match="does not answer"):
         shared.predict([Image.new("RGB", (2000, 1500))])
     network.send_signal(signal.SIGCONT)
@@ -314,3 +312,15 @@ def test_threads_do_not_mix_up_answers(start, address, together):
     with ThreadPoolExecutor(6) as pool:
         for number, answers in enumerate(pool.map(ask, range(6))):
             assert answers == [NAMES[number % 3]] * 30
+
+
+def test_visitor_reads_what_is_wrong_with_the_network(address, monkeypatch):
+    from src.app.page import make_app
+
+    monkeypatch.setenv(shared_module.ADDRESS, address)
+    monkeypatch.setattr(shared_module, "PATIENCE", 0.2)
+    sentence = "The model does not answer; please try again."
+    assert sentence in make_app("an export").value
+    with pytest.raises(InferenceError) as problem:
+        SharedPredictor(address)
+    assert failure("a.jpg", problem.value) == sentence
