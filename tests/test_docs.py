@@ -60,7 +60,7 @@ def test_options_in_the_text_are_those_of_a_command(page):
     assert shown <= set().union(*map(options, ("train", "evaluate", "export", "tag", "host"))) | {"--help"}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *MORE], ids=lambda page: page.name)
 def test_lines_are_short(page):
     lines = page.read_text("utf-8").splitlines()
     assert [line for line in lines if len(line) > 100] == []
