@@ -145,6 +145,19 @@ def test_one_that_fails_later_leaves_the_rest_to_the_export(predictor, monkeypat
     assert asked == []
 
 
+def test_picture_that_cannot_be_resized_is_no_failure_of_openvino(predictor, monkeypatch, caplog):
+    fast = runtime.fastest(predictor, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime, "square", fails)
+        with pytest.raises(RuntimeError, match="no such instruction"):
+            fast.predict([quarters()])
+    asked, infer = [], fast.infer
+    monkeypatch.setattr(fast, "infer", lambda x: asked.append(x) or infer(x))
+    fast.predict([quarters()])
+    assert asked
+    assert caplog.records == []
+
+
 def test_heat_is_that_of_the_export(predictor, fast):
     assert fast.heat(quarters()) == pytest.approx(predictor.heat(quarters()))
 

@@ -44,7 +44,8 @@ def fastest(predictor: Predictor, threads: int) -> Answering:
 
 
 def _answers_alike(fast: OpenVinoPredictor, predictor: Predictor, picture: Image.Image) -> bool:
-    (expected, known), (scores, fast_known) = predictor.scores(picture), fast.fast_scores(picture)
+    expected, known = predictor.scores(picture)
+    scores, fast_known = fast.scores_of(square(picture, fast.info["size"]))
     return bool(max(np.abs(expected - scores).max(), abs(known - fast_known)) < TOLERANCE)
 
 
@@ -87,8 +88,9 @@ class OpenVinoPredictor(Answering):
 
     def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
         if not self._failed:
+            x = square(picture, self.info["size"])
             try:
-                return self.fast_scores(picture)
+                return self.scores_of(x)
             except Exception as error:
                 self._give_up(error)
         return self._export.scores(picture)
@@ -96,9 +98,8 @@ class OpenVinoPredictor(Answering):
     def heat(self, picture: Image.Image) -> np.ndarray:
         return self._export.heat(picture)
 
-    def fast_scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
-        """See `scores`; raises what OpenVINO raises."""
-        x = square(picture, self.info["size"])
+    def scores_of(self, x: np.ndarray) -> tuple[np.ndarray, float]:
+        """The `scores` of what `square` gives; raises what OpenVINO raises."""
         logits, odds = self.infer(x)
         if len(unsure(torch.from_numpy(logits)[None], self._again)):
             mirrored_logits, mirrored_odds = self.infer(np.ascontiguousarray(x[..., ::-1]))
