@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import websocket
-from browsing import CHROMIUM, Visit, copy_app, served
+from browsing import CHROMIUM, Visit, copy_app, served, sync_api
 from conftest import encode
 from jupyter_server.services.kernels.connection.base import (
     deserialize_msg_from_ws_v1,
@@ -303,6 +303,19 @@ def test_page_left_open_loses_its_place_and_one_in_use_does_not(hasty_host):
         pass
     in_use.close()
     wait_until(lambda: visited(hasty_host))
+
+
+@needs_chromium
+def test_page_that_lost_its_place_says_so(hasty_host, chromium):
+    wait_until(lambda: visited(hasty_host))
+    visit = Visit(chromium, hasty_host)
+    sync_api.expect(visit.page.get_by_role("button", name="Choose photos")).to_be_visible()
+    kernel_id = KERNEL.search(visit.page.content())[1]
+    wait_until(lambda: not alive(hasty_host, kernel_id))
+    sync_api.expect(visit.page.locator(".lt-ended")).to_be_hidden()
+    visit.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # as when it is shown again
+    sync_api.expect(visit.page.locator(".lt-ended")).to_be_visible()
+    visit.page.close()
 
 
 def test_kernel_that_stood_by_for_long_lives_for_the_page_that_gets_it(hasty_host):
