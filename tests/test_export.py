@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from conftest import encode, quarters
 from PIL import Image
 
 from src.data.folders import load_pictures
@@ -21,6 +22,26 @@ from src.models.tta import MirrorTTA
 from src.training.loop import fit
 from src.training.recipes import TrainSettings
 
+# what a folder does that has an export, the files that it carries, and nothing else
+ALONE = """
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from src.app.page import LandmarkApp
+from src.inference.predictor import Predictor
+from src.inference.report import answer_report, final_answers, read_report
+
+predictor = Predictor.load("e.pt")
+report = read_report(Path("photo.jpg").read_bytes(), "photo.jpg", short_side=64, thumbnail_side=32)
+report = answer_report(report, predictor)
+assert len(final_answers([report], predictor.known_threshold, 3)[0].answer.guesses) == 3
+LandmarkApp(predictor)
+carried = [import_module(name) for name in sys.argv[1:]]
+assert all(Path(module.__file__).is_relative_to(Path.cwd()) for module in carried)
+heavy = {"pandas", "sklearn", "matplotlib", "torchvision"} & sys.modules.keys()
+assert not heavy, heavy
+"""
 NET = NetSettings(widths=(8, 16), depths=(1, 1))
 
 
@@ -51,7 +72,7 @@ def test_network_export_and_reloaded_export_agree(pictures, network, tmp_path, s
     assert torch.allclose(alone, probabilities, atol=1e-5)
 
 
-def test_an_export_looks_again_at_what_it_is_unsure_of(pictures, network, tmp_path):
+def test_an_export_averages_with_the_mirror_image_where_it_is_unsure(pictures, network, tmp_path):
     x = torch.randint(0, 256, (6, 3, 50, 40), dtype=torch.uint8)
     with torch.inference_mode():
         seen = torch.stack([pictures.valid.dataset.transform(picture) for picture in x])
@@ -126,16 +147,19 @@ def test_the_file_carries_what_the_app_needs(pictures, network, tmp_path):
             entry = next(n for n in file.namelist() if n.endswith(f"extra/src/{name}"))
             (tmp_path / "src" / name).parent.mkdir(exist_ok=True)
             (tmp_path / "src" / name).write_bytes(file.read(entry))
-    script = (
-        "import sys; from src.inference.predictor import Predictor; from PIL import Image;"
-        "import src.app.page;"
-        "answer = Predictor.load('e.pt').predict([Image.new('RGB', (40, 50))])[0];"
-        "assert len(answer.guesses) == 3;"
-        "heavy = {'pandas', 'sklearn', 'matplotlib', 'torchvision'} & sys.modules.keys();"
-        "assert not heavy, heavy"
-    )
+    (tmp_path / "photo.jpg").write_bytes(encode(quarters()))
+    (tmp_path / "script.py").write_text(ALONE)
     environment = {"PATH": "", "HOME": str(tmp_path)}  # no PYTHONPATH to this repository
-    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, env=environment)
+    modules = [name.removesuffix(".py").replace("/", ".") for name in carried_files() if name.endswith(".py")]
+    command = [sys.executable, "script.py", *(f"src.{name}" for name in modules)]
+    subprocess.run(command, cwd=tmp_path, check=True, env=environment)
+
+
+def test_the_file_carries_nothing_that_trains_or_exports():
+    folders = {name.split("/")[0] for name in carried_files()}
+    assert {"__init__.py", "app", "files.py", "inference", "landmarks", "library", "photos"} == folders
+    assert {"inference/predictor.py", "app/app.css", "landmarks/landmarks.csv"} <= set(carried_files())
+    assert "inference/exporter.py" not in carried_files()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no zip", "pickle", "torchscript"])
@@ -168,13 +192,13 @@ def test_a_run_becomes_a_measured_export(data_set, pictures, tmp_path, monkeypat
 
 def test_sums_beside_exports_follow_them_and_stop_what_was_changed(pictures, network, tmp_path):
     path, sums = tmp_path / "e.pt", tmp_path / SUMS
-    sums.write_text("0123  other.pt\n")
+    sums.write_text(f"{'0' * 64}  other.pt\n")
     export(network, pictures, path)
     first = path.read_bytes()
     add_info(path, {"note": "changed by us"})
     assert first != path.read_bytes()
     done = subprocess.run(["sha256sum", path.name], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert sums.read_text() == f"0123  other.pt\n{done.stdout}"
+    assert sums.read_text() == f"{'0' * 64}  other.pt\n{done.stdout}"
     path.write_bytes(first)
     with pytest.raises(ValueError, match="not the file that SHA256SUMS beside it names"):
         Predictor.load(path)
