@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src import console
 from src.data.errors import DataError
 
 if TYPE_CHECKING:
@@ -156,4 +157,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     os.environ.setdefault("MPLBACKEND", "Agg")  # draws into files, needs no display
-    sys.exit(main())
+    console.run(main)

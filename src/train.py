@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import get_type_hints
 
+from src import console
 from src.training.recipes import RECIPES, Recipe, TrainSettings
 
 SHOWN = ("phase", "seed", "epoch", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "seconds")
@@ -122,4 +123,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console.run(main)
