@@ -30,8 +30,8 @@ _MARKUP = f"""
     <input type="file" multiple accept="image/*,.heic,.heif" aria-describedby="lt-formats"></label>
   <p class="lt-hint" id="lt-formats">{FORMATS}, up to {MAX_BYTES // 2**20} MB each; several at once are
     fine.</p>
-  <p class="lt-hint">Photos stay in the memory of this server until you clear them or close the page; none is
-    stored.</p>
+  <p class="lt-hint">Photos stay in the memory of this server until you clear them or the session ends; none
+    is stored.</p>
 </div>
 <p class="lt-sending" role="status"></p>
 <div class="lt-alert lt-ended" role="alert" hidden><p>The server ended this session because it was not used
