@@ -9,6 +9,7 @@ import pytest
 from tag_library import photo
 
 from src import tag
+from src.library.catalog import Catalog
 
 MARK = "LANDMARK_TAGGER_TEST"  # in the environment of the cluster that is started here
 TASK = 2  # photos; the libraries here are small
@@ -100,18 +101,19 @@ def assert_same(ours, theirs):
 def test_the_rows_are_those_of_one_machine_though_a_worker_is_killed(
     on_two_machines, place, tiny_export, monkeypatch, capsys
 ):
-    save, killed, saved = on_two_machines._save, [], []
+    save, killed, saved = Catalog.save, [], []
 
-    def kill_one_first(catalog, model, answers):
+    def kill_one_first(catalog, path, model, result):
         if not killed:
             killed.append(worker_pids()[0])
             os.kill(killed[0], signal.SIGKILL)
-        saved.extend(answers["path"].to_pylist())
-        save(catalog, model, answers)
+        saved.append(path)
+        save(catalog, path, model, result)
 
-    monkeypatch.setattr(on_two_machines, "_save", kill_one_first)
-    out = place / "cluster.parquet"
-    assert tag_library(place / "library", tiny_export, out, "--engine", "ray") == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "save", kill_one_first)
+        out = place / "cluster.parquet"
+        assert tag_library(place / "library", tiny_export, out, "--engine", "ray") == 1
     assert killed and len(saved) == len(set(saved)) == 45  # the link to nowhere is not sent out
     assert "46 photos: 39 with a landmark, 4 without, 3 unreadable." in capsys.readouterr().out
     assert_same(rows(out), rows(place / "local.parquet"))
