@@ -165,7 +165,7 @@ class Health(JupyterHandler):
     """200 while the network's process takes requests, else 503; starts no kernel."""
 
     def get(self) -> None:
-        ready = is_ready(os.environ[ADDRESS])
+        ready = self.settings["voila"].is_ready()
         self.set_status(200 if ready else 503)
         self.finish("ok" if ready else "the network's process is being started")
 
@@ -174,7 +174,7 @@ class Host(Voila):
     """Voila for the public; see the module."""
 
     export = Unicode(
-        str(ROOT / "checkpoints" / "transfer_exported.pt"), help="The network that is served."
+        str(ROOT / "checkpoints" / "transfer_exported.pt"), help="The exported model that is served."
     ).tag(config=True)
     visitors = Int(20, help="How many people may use the app at once.").tag(config=True)
     notebook_path: str | None  # Voila's own
@@ -212,12 +212,18 @@ class Host(Voila):
         PeriodicCallback(self._look_after_network, 1000).start()
         super().listen()
 
+    def is_ready(self) -> bool:
+        """Whether the process with the model takes requests now; that it once did is remembered."""
+        ready = is_ready(os.environ[ADDRESS])
+        self._was_ready = self._was_ready or ready
+        return ready
+
     def _start_network(self) -> None:
         command = [sys.executable, "-m", "src.inference.shared", self.export, os.environ[ADDRESS]]
         self.network = subprocess.Popen(command, cwd=ROOT)
 
     def _look_after_network(self) -> None:
-        self._was_ready = self._was_ready or is_ready(os.environ[ADDRESS])
+        self.is_ready()
         if self.network.poll() is None:
             return
         if not self._was_ready and self.network.returncode > 0:  # it gave up, and was not killed
