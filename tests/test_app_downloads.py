@@ -24,6 +24,8 @@ def downloads(app, monkeypatch):
     def receive(content, buffers=()):
         if content["kind"] != "file":
             return
+        if content["part"] == 1:
+            parts.clear()
         parts.extend(map(bytes, buffers))
         assert len(parts[-1]) <= downloads_module.PART
         if content["last"]:
@@ -76,8 +78,34 @@ def test_all_as_a_zip(app, jpeg, downloads, monkeypatch):
         assert archive.read("b.gif") == gif
         assert b"Taj Mahal" in archive.read("a.jpg")
         rows = list(csv.DictReader(io.StringIO(archive.read("tags.csv").decode())))
+    assert [row["path"] for row in rows] == ["a.jpg", "A (2).jpg", "b.gif"]
     assert [row["landmark"] for row in rows] == ["Taj Mahal"] * 3
     assert rows[0]["tags"] == "Taj Mahal;Agra;India;mausoleum"
+
+
+def test_sidecars_in_a_zip_are_called_like_their_photos(app, downloads):
+    """Two phones may both have an IMG_1; the second is renamed, and so is its sidecar."""
+    gif = encode(quarters(), "GIF")
+    send(app, ("IMG_1.gif", gif), ("IMG_1.gif", gif))
+    button(app, "Download all (zip)").click()
+    with zipfile.ZipFile(io.BytesIO(downloads["landmark-tagger.zip"])) as archive:
+        names = archive.namelist()
+    assert names == ["IMG_1.gif", "IMG_1.gif.xmp", "IMG_1 (2).gif", "IMG_1 (2).gif.xmp", "tags.csv"]
+
+
+def test_a_file_after_one_that_broke_off_is_whole(app, jpeg, downloads, monkeypatch):
+    monkeypatch.setattr(downloads_module, "PART", 1000)
+    send(app, ("a.jpg", jpeg), ("b.gif", encode(quarters(), "GIF")))
+
+    def fail(name):
+        raise RuntimeError(name)
+
+    monkeypatch.setattr(app.cards[1], "files", fail)
+    button(app, "Download all (zip)").click()
+    assert "landmark-tagger.zip" not in downloads
+    assert "Something went wrong (RuntimeError); please try again." in app.status.value
+    button(app, "Tagged copy").click()
+    assert Image.open(io.BytesIO(downloads["a-tagged.jpg"])).size == Image.open(io.BytesIO(jpeg)).size
 
 
 def test_photos_beyond_the_limit_are_forgotten(app, jpeg, downloads, monkeypatch):

@@ -51,7 +51,7 @@ function sendPhotos({ model, signal, part }, sessionEnded) {
     const tooLarge = file.size > model.get("limit"); // only its name and size go, for the answer that says so
     const parts = tooLarge ? 1 : Math.max(1, Math.ceil(file.size / PART));
     for (let part = 1; part <= parts; part++) {
-      const data = tooLarge ? new ArrayBuffer(0) : await file.slice((part - 1) * PART, part * PART).arrayBuffer();
+      const data = tooLarge ? new ArrayBuffer(0) : await bytesOf(file.slice((part - 1) * PART, part * PART));
       const percent = Math.round((100 * (part - 1)) / parts);
       sending.textContent = parts > 1 ? `Sending photo ${photo} of ${queue.length}: ${percent} %` : "";
       const answered = received();
@@ -93,11 +93,17 @@ function sendPhotos({ model, signal, part }, sessionEnded) {
   }
 }
 
+// A file that cannot be read, as a folder that was dropped, sends nothing: the answer says so, and others go on.
+function bytesOf(blob) {
+  return blob.arrayBuffer().catch(() => new ArrayBuffer(0));
+}
+
 function receiveFiles({ model }) {
   let parts = [];
-  model.on("msg:custom", ({ kind, name, type, last }, [part]) => {
+  model.on("msg:custom", ({ kind, name, type, part, last }, [data]) => {
     if (kind !== "file") return;
-    parts.push(part);
+    if (part === 1) parts = []; // what there is of an earlier file was broken off
+    parts.push(data);
     if (!last) return;
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob(parts, { type }));

@@ -111,11 +111,14 @@ class PhotoCard(widgets.HBox):
         self._offer_downloads()
         self._message.value = '<p class="lt-hint">To download this photo, upload it again.</p>'
 
-    def files(self) -> Iterator[tuple[str, bytes]]:
-        """The photo as it goes into an archive: a tagged copy, or the file itself and its sidecar if any."""
+    def files(self, name: str) -> Iterator[tuple[str, bytes]]:
+        """The photo as it goes into an archive: a tagged copy, or the file itself and its sidecar if any.
+
+        Args:
+            name: what the photo is called there; its sidecar belongs to it by that name.
+        """
         if not self._data:
             return
-        name = self.report.name
         try:
             if self.tags and self.report.format in TAKING_TAGS:
                 yield name, embed(self._data, self.tags, name)

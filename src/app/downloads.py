@@ -6,6 +6,7 @@ import io
 import mimetypes
 import zipfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import PurePath
 
 import ipywidgets as widgets
@@ -17,14 +18,18 @@ PART = 2 * 2**20  # bytes of a file in one message
 
 
 def send_file(widget: widgets.Widget, name: str, pieces: Iterable[bytes]) -> None:
-    """Send a file to the script of `widget`, in parts, so that it is never held whole here."""
-    kind, rest = media_type(name), bytearray()
+    """Send a file to the script of `widget`, in parts, so that it is never held whole here.
+
+    Where `pieces` fails, what was sent is followed by no last part; part 1 of the next file makes up for it.
+    """
+    kind, rest, part = media_type(name), bytearray(), 1
     for piece in pieces:
         rest += piece
         while len(rest) > PART:
-            _send(widget, name, kind, bytes(rest[:PART]), last=False)
+            _send(widget, name, kind, part, bytes(rest[:PART]), last=False)
             del rest[:PART]
-    _send(widget, name, kind, bytes(rest), last=True)
+            part += 1
+    _send(widget, name, kind, part, bytes(rest), last=True)
 
 
 def media_type(name: str) -> str:
@@ -37,18 +42,20 @@ def zipped(cards: Iterable[PhotoCard]) -> Iterator[bytes]:
     spool, used, records = _Spool(), set[str](), []
     with zipfile.ZipFile(spool, "w") as archive:  # stored: photos are compressed already
         for card in cards:
-            for name, data in card.files():
-                archive.writestr(_unused(name, used), data)
+            photo = _unused(card.report.name, used)
+            for name, data in card.files(photo):
+                archive.writestr(name if name == photo else _unused(name, used), data)
                 yield spool.take()
-            records.append(card.record)
+            records.append(replace(card.record, path=photo))
         table = io.StringIO()
         write_csv(table, records)
         archive.writestr(_unused("tags.csv", used), table.getvalue())
     yield spool.take()
 
 
-def _send(widget: widgets.Widget, name: str, kind: str, part: bytes, *, last: bool) -> None:
-    widget.send({"kind": "file", "name": name, "type": kind, "last": last}, buffers=[part])
+def _send(widget: widgets.Widget, name: str, kind: str, part: int, data: bytes, *, last: bool) -> None:
+    about = {"kind": "file", "name": name, "type": kind, "part": part, "last": last}
+    widget.send(about, buffers=[data])
 
 
 class _Spool(io.RawIOBase):
