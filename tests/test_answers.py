@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from src.inference.answers import Answering
+from src.inference.report import PhotoReport, final_answers
 from src.landmarks.table import COLUMNS, describe, read_landmarks
 
 NAMES = ["00.Taj_Mahal", "01.Eiffel_Tower", "02.Old_Mill"]
@@ -68,3 +69,10 @@ def test_a_table_without_rows_of_the_user_changes_nothing(tmp_path):
 def test_a_table_for_another_network_is_an_error(tmp_path):
     with pytest.raises(ValueError, match=r'"Big_Ben" is not.*such as "Taj_Mahal"'):
         Fixed().describe_with(write(tmp_path, "Big_Ben,Big Ben,London,,,,,,,"))
+
+
+def test_no_answer_goes_to_another_photo_where_one_was_not_asked_about():
+    [answer] = Fixed().predict(["a picture"])
+    reports = [PhotoReport("a.jpg", "a"), PhotoReport("b.jpg", "b", answer=answer)]
+    with pytest.raises(ValueError, match="not asked"):
+        final_answers(reports, 0.5, 2)

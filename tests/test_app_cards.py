@@ -206,7 +206,16 @@ def test_a_forgotten_card_offers_no_download_when_it_is_shown_again(app, jpeg):
     card.show(Revised(card.report.answer, card.report.answer, 1))
     labels = {getattr(part, "description", "") for part in inside(card)}
     assert not labels & {"Tagged copy", "Sidecar (XMP)", "Copy without any metadata"}
+    button(app, "Show heat map").value = True
     assert "To download this photo, upload it again." in cards(app)[0]
+
+
+def test_only_what_evidence_changed_is_shown_again(app, jpeg):
+    """Chips and buttons of a card are made once, and not again when its upload ends."""
+    send(app, ("a.jpg", jpeg), of=2)
+    former = list(inside(app.cards[0]))
+    send(app, ("b.jpg", jpeg), photo=2)
+    assert list(inside(app.cards[0])) == former
 
 
 def test_making_a_card_asks_no_model(app, jpeg):

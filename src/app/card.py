@@ -58,6 +58,7 @@ class PhotoCard(widgets.HBox):
             raise ValueError("the model was not asked about this photo")
         self.report = report
         self._data, self._predictor, self._deliver = data, predictor, deliver
+        self._revised = Revised(report.answer, report.answer)
         self._tags: Tags | None = None
         self._off: set[str] = set()  # keywords that were switched off, also while no chip shows them
         self._figure, self._place = widgets.HTML(), classed(widgets.HTML(), "lt-place")
@@ -74,7 +75,7 @@ class PhotoCard(widgets.HBox):
         super().__init__([left, classed(widgets.VBox(text), "lt-text")])
         classed(self, "lt-card")
         self._draw()
-        self.show(Revised(report.answer, report.answer))
+        self._show_answer()
 
     @property
     def size(self) -> int:
@@ -93,8 +94,18 @@ class PhotoCard(widgets.HBox):
         return record_of(self.report.name, self._revised, self.tags)
 
     def show(self, revised: Revised) -> None:
-        """Show a final answer; tags that were switched off stay off."""
-        self._revised = revised
+        """Show a final answer, unless it is shown already; tags that were switched off stay off."""
+        if revised != self._revised:
+            self._revised = revised
+            self._show_answer()
+
+    def forget(self) -> None:
+        """Keep no more of the photo than its thumbnail."""
+        self._data = b""
+        self._offer_downloads()
+
+    def _show_answer(self) -> None:
+        revised = self._revised
         self._tags = tags_for(revised.answer, model_name(self._predictor.info))
         self.remove_class("lt-known").remove_class("lt-unknown")
         classed(self, "lt-known" if revised.answer.recognised else "lt-unknown")
@@ -104,12 +115,6 @@ class PhotoCard(widgets.HBox):
         self._tagging.layout.display = None if self._tags else "none"
         self._show_hashtags()
         self._offer_downloads()
-
-    def forget(self) -> None:
-        """Keep no more of the photo than its thumbnail."""
-        self._data = b""
-        self._offer_downloads()
-        self._message.value = '<p class="lt-hint">To download this photo, upload it again.</p>'
 
     def files(self, name: str) -> Iterator[tuple[str, bytes]]:
         """The photo as it goes into an archive: a tagged copy, or the file itself and its sidecar if any.
@@ -130,11 +135,13 @@ class PhotoCard(widgets.HBox):
             yield f"{name}.xmp", sidecar(self._data, self.tags, name=name)
 
     def _offer_downloads(self) -> None:
-        _replace(self._downloads, [self._button(*download) for download in self._possible_downloads()])
+        if self._data:
+            _replace(self._downloads, [self._button(*download) for download in self._possible_downloads()])
+        else:
+            hint = '<p class="lt-hint">To download this photo, upload it again.</p>'
+            _replace(self._downloads, [widgets.HTML(hint)])
 
     def _possible_downloads(self) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
-        if not self._data:
-            return
         name, takes_tags = self.report.name, self.report.format in TAKING_TAGS
         stem, suffix = PurePath(name).stem, PurePath(name).suffix
         if self._tags and takes_tags:

@@ -6,11 +6,10 @@ from html import escape
 
 import numpy as np
 
-from src.inference.answers import InferenceError
+from src.inference.report import FORESEEN
 from src.landmarks.evidence import Revised, Taken, distance_between
 from src.landmarks.table import Landmark
 from src.landmarks.worldmap import small_map
-from src.photos.errors import UNUSABLE
 
 
 def alert(sentence: str) -> str:
@@ -20,7 +19,7 @@ def alert(sentence: str) -> str:
 
 def apology(error: Exception) -> str:
     """One sentence on an error, as HTML; what is inside of one that nobody foresaw is not for visitors."""
-    if isinstance(error, (*UNUSABLE, InferenceError)):
+    if isinstance(error, FORESEEN):
         return alert(str(error))
     return alert(f"Something went wrong ({type(error).__name__}); please try again.")
 
@@ -69,11 +68,9 @@ def place_text(revised: Revised, taken: Taken) -> str:
     lines = [position] if position else []
     if camera:
         kilometres = distance_between(taken, landmark) if landmark else None
-        off = (
-            ""
-            if landmark is None or kilometres is None
-            else (f", {_distance(kilometres)} from {escape(landmark.name)}")
-        )
+        off = ""
+        if landmark and kilometres is not None:
+            off = f", {_distance(kilometres)} from {escape(landmark.name)}"
         lines.append(f"<b>The file itself says {_degrees(*camera)}</b>{off}: whoever gets it can read that.")
     elif landmark:
         lines.append("<b>This photo can be located even though it carries no GPS position.</b>")

@@ -17,6 +17,8 @@ from src.photos.decode import open_photo
 from src.photos.errors import UNUSABLE
 from src.photos.read_metadata import read_taken
 
+FORESEEN = (*UNUSABLE, InferenceError)  # errors whose message is a sentence for whoever chose the photo
+
 
 @dataclass(frozen=True)
 class PhotoReport:
@@ -80,15 +82,20 @@ def final_answers(
         classes: how many landmarks the model knows.
         together: whether photos that were taken close to each other are evidence for each other; a photo's
             own position is evidence in any case.
+
+    Raises:
+        ValueError: a report has no answer.
     """
     answers = [report.answer for report in reports if report.answer is not None]
+    if len(answers) < len(reports):
+        raise ValueError("The model was not asked about one of these photos.")
     taken, digests = [report.taken for report in reports], [report.digest for report in reports]
     return revise(answers, taken, digests, threshold, classes, together=together)
 
 
 def failure(name: str, error: Exception) -> str:
     """One sentence on why a photo has no answer, also for an error that nobody foresaw."""
-    if isinstance(error, (*UNUSABLE, InferenceError)):
+    if isinstance(error, FORESEEN):
         return str(error)
     return f"{shown_name(name)} could not be read ({type(error).__name__}); try another copy of it."
 
