@@ -72,7 +72,7 @@ def test_a_table_that_cannot_be_used_is_one_sentence(tiny_export, tmp_path, cont
     if content:
         table.write_text(content)
     sentence = said(make_app(tiny_export, landmarks=table))
-    assert "mine.csv" in sentence or "no row is for a class of this network" in sentence
+    assert "mine.csv" in sentence or "No row is for a class of this model" in sentence
     assert "Errno" not in sentence
     assert "export it again" not in sentence
 
@@ -103,7 +103,7 @@ data = pathlib.Path("red.jpg").read_bytes()
 about = dict(name="red.jpg", size=len(data), photo=1, of=1, part=1, parts=1)
 app.area._handle_custom_msg(about, [data])
 [card] = app.cards
-print(card.record.landmark, *(name for name, _ in card.files()))
+print(card.record.landmark, *(name for name, _ in card.files("red.jpg")))
 for make in [make for _, _, make in card._possible_downloads()]:
     make()
 card._heat.value = True

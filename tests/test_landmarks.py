@@ -433,8 +433,8 @@ def test_other_encoding_is_told(tmp_path):
         read_landmarks(file)
 
 
-def test_absent_file_is_an_os_error(tmp_path):
-    with pytest.raises(OSError, match=r"absent\.csv"):
+def test_absent_file(tmp_path):
+    with pytest.raises(ValueError, match=r"absent\.csv cannot be read: .* check the path\."):
         read_landmarks(tmp_path / "absent.csv")
 
 

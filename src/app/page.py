@@ -59,7 +59,8 @@ def make_app(
     try:
         predictor = _predictor(export)
         if landmarks:
-            _describe(predictor, [landmarks] if isinstance(landmarks, str | Path) else landmarks)
+            files = [landmarks] if isinstance(landmarks, str | Path) else landmarks
+            predictor.describe_with(read_landmarks(*map(Path, files)))
         return LandmarkApp(predictor, together=together)
     except (FileNotFoundError, ValueError, InferenceError) as error:
         sentence = str(error)
@@ -71,18 +72,6 @@ def make_app(
 def _predictor(export: str | Path) -> Answering:
     """The model that `src.host` keeps for all visitors, else one of this process's own."""
     return SharedPredictor(os.environ[ADDRESS]) if ADDRESS in os.environ else Predictor.load(export)
-
-
-def _describe(predictor: Answering, files: Iterable[str | Path]) -> None:
-    """Let the rows of CSV files replace what the export knows of its landmarks.
-
-    Raises:
-        ValueError: a file cannot be read or is no such table; the message is for the person who wrote it.
-    """
-    try:
-        predictor.describe_with(read_landmarks(*map(Path, files)))
-    except OSError as error:
-        raise ValueError(f"{error.filename} cannot be read ({error.strerror}); check its path.") from error
 
 
 class LandmarkApp(widgets.VBox):

@@ -55,8 +55,8 @@ class Answering:
         names = [landmark.class_name for landmark in self.landmarks]
         if rows and not any(class_key(name) in rows for name in names):
             raise ValueError(
-                f'no row is for a class of this network, as "{next(iter(rows))}" is not; '
-                f'write the class as the data set does, such as "{class_key(names[0])}"'
+                f'No row is for a class of this model, as "{next(iter(rows))}" is not; '
+                f'write the class as the data set does, such as "{class_key(names[0])}".'
             )
         self.landmarks = [
             describe(landmark.class_name, rows) if class_key(landmark.class_name) in rows else landmark

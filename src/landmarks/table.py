@@ -15,6 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
+from src.files import read
+
 COLUMNS = (
     "class",
     "name",
@@ -110,8 +112,8 @@ def read_landmarks(*files: Path) -> dict[str, Landmark]:
     Rows of `files` (CSV, UTF-8, the columns of `COLUMNS`, perhaps those of `OPTIONAL`) add to the
     built-in table or replace its rows whole; a later file wins. The built-in table is read once.
 
-    Raises ValueError, naming the file, the line and the remedy, for a file that is not such a
-    table, and OSError for one that cannot be opened.
+    Raises ValueError, naming the file, the line and the remedy, for a file that is not such a table, or
+    (as FileError) that cannot be read.
     """
     table = dict(_built_in())
     for file in files:
@@ -149,7 +151,7 @@ def class_key(class_name: str) -> str:
 
 
 def _read_table(file: Path) -> dict[str, Landmark]:
-    data = file.read_bytes()
+    data = read(file)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -157,12 +159,12 @@ def _read_table(file: Path) -> dict[str, Landmark]:
         raise ValueError(f'{file}, line {line}: not UTF-8; save it as "CSV UTF-8"') from None
 
     table: dict[str, Landmark] = {}
-    read = 0  # lines of the rows that are done
+    done = 0  # lines of the rows that were read
     rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         rows.fieldnames = _check_header(rows.fieldnames or [])
         for row in rows:
-            read = rows.line_num
+            done = rows.line_num
             if not any(row.values()):  # spreadsheets leave rows of commas at the end
                 continue
             landmark = _parse_row(row)
@@ -171,7 +173,7 @@ def _read_table(file: Path) -> dict[str, Landmark]:
             table[landmark.class_name] = landmark
     except csv.Error as error:
         raise ValueError(
-            f"{file}, line {read + 1}: {error}; look for a double quote that is not closed"
+            f"{file}, line {done + 1}: {error}; look for a double quote that is not closed"
         ) from None
     except ValueError as error:
         raise ValueError(f"{file}, line {max(rows.line_num, 1)}: {error}") from None
