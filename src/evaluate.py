@@ -19,18 +19,33 @@ if TYPE_CHECKING:
 
 # The parts are imported where they are needed: torch alone would take longer than `--help` may.
 
+# figures of the folders of --also: in figures.json with the folder's name, "accuracy_full_size"
+ALSO = ("n", "accuracy", "accuracy_low", "accuracy_high", "coverage", "accuracy_answered")
 
-def match_classes(labels: Sequence[int], names: Sequence[str], known: Sequence[str]) -> list[int]:
-    """Labels counting class folders `names` as labels counting an export's classes `known`.
 
-    Not every class needs a folder. DataError when a folder is none of the classes.
+def labelled(folder: Path, known: Sequence[str], *, known_only: bool = False) -> tuple[list[Path], list[int]]:
+    """The pictures of class folders, and their labels as indices into an export's classes `known`.
+
+    Not every class needs a folder. DataError when a folder is none of the classes, unless those are left out
+    (`known_only`), and when nothing remains.
     """
-    if missing := [name for name in names if name not in known]:
+    from src.data.folders import list_pictures
+
+    paths, labels, names = list_pictures(folder)
+    missing = [name for name in names if name not in known]
+    if missing and (not known_only or len(missing) == len(names)):
         raise DataError(
             f"The export does not know {len(missing)} of the {len(names)} class folders, such as "
-            f"{missing[0]}; evaluate it on the data set it was trained on or rename the folders."
+            f"{missing[0]}; evaluate it on the data set it was trained on, rename the folders, or leave out "
+            "what it does not know with --known-only."
         )
-    return [known.index(names[label]) for label in labels]
+    kept = [(path, names[label]) for path, label in zip(paths, labels, strict=True)]
+    kept = [(path, name) for path, name in kept if name in known]
+    if missing:
+        print(
+            f"{len(paths) - len(kept)} photos of {len(missing)} landmarks that it does not know are left out."
+        )
+    return [path for path, _ in kept], [known.index(name) for _, name in kept]
 
 
 def not_learnt(info: Mapping, folder: Path) -> tuple[list[Path], int]:
@@ -86,15 +101,16 @@ def load_predictor(export: Path, landmarks: Sequence[Path]) -> Predictor:
 
 def evaluate(args: argparse.Namespace) -> None:
     """What the command line asks for. DataError or OSError for wrong input."""
-    from src.data.folders import find_data_set, list_pictures
-    from src.evaluation.metrics import by_kind, compare, costs, figures, most_confused
+    from src.data.folders import find_data_set
+    from src.evaluation.metrics import by_kind, compare, costs, figures, most_confused, precision_at
     from src.evaluation.predictions import predict_export
 
     predictor = load_predictor(args.export, args.landmarks)
     threshold = predictor.known_threshold
     folder = (Path(args.data) if args.data else find_data_set(download=False)) / args.split
-    paths, labels, names = list_pictures(folder)
-    labels = match_classes(labels, names, predictor.class_names)
+    known = predictor.class_names
+    paths, labels = labelled(folder, known, known_only=args.known_only)
+    further = {one: labelled(one, known, known_only=args.known_only) for one in args.also}
     photos: list[Path] = []
     for one in args.unknown:
         kept, left_out = not_learnt(predictor.info, one)
@@ -111,10 +127,22 @@ def evaluate(args: argparse.Namespace) -> None:
     result |= figures(predictions, threshold, unknown)
     result |= costs(predictor, args.export, paths[0])
     result["by_kind"] = None if kinds is None else kinds.set_index("kind").to_dict("index")
+    result["precision_at"] = precision_at(result)
+    for one, (others, their_labels) in further.items():
+        found = figures(predict_export(predictor, others, their_labels), threshold)
+        result |= {f"{key}_{one.resolve().name}": found[key] for key in ALSO}
     out = args.out or Path("evaluation") / args.export.stem
     write_results(out, result, predictions, unknown)
-    print(f"{args.export} on {len(paths)} photos of {len(names)} landmarks in {folder}\n")
+    print(f"{args.export} on {len(paths)} photos of {len(set(labels))} landmarks in {folder}\n")
     print(compare({args.export.stem: result}).T.to_string(header=False))
+    for one in further:
+        n, accuracy, *_, coverage, right = (result[f"{key}_{one.resolve().name}"] for key in ALSO)
+        print(
+            f"{one}: {accuracy:.1%} of {n} photos, {coverage:.1%} answered, {right or 0:.1%} of these right"
+        )
+    if result["precision_at"]:
+        shares = ", ".join(f"{value:.0%} at {share}" for share, value in result["precision_at"].items())
+        print(f"Right among the tags of a library by its share of landmark photos: {shares}")
     if kinds is not None and len(kinds) > 1:
         kinds["answered"] = kinds["answered"].map("{:.1%}".format)
         print("\nPhotos of no landmark", kinds.to_string(index=False), sep="\n")
@@ -137,6 +165,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=[],
         metavar="FOLDER",
         help="photos of none of the landmarks; may be given several times",
+    )
+    parser.add_argument(
+        "--also",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="class folders of further photos, such as larger ones; may be given several times",
+    )
+    parser.add_argument(
+        "--known-only", action="store_true", help="leave out class folders that the export does not know"
     )
     parser.add_argument(
         "--landmarks",

@@ -158,6 +158,7 @@ def test_the_command_writes_every_file(export, data, tmp_path, monkeypatch, caps
     assert list(pd.read_csv(out / "per_class.csv").landmark) == ["Red", "Green", "Blue Tower"]
     kinds = {"unknown": {"photos": 1, "answered": 0.0}, "unknown/deep": {"photos": 1, "answered": 0.0}}
     assert result["by_kind"] == kinds
+    assert result["precision_at"] == {share: pytest.approx(14 / 15) for share in ("1%", "5%", "10%", "30%")}
     printed = capsys.readouterr().out
     assert "93.3%" in printed
     assert "unknown/deep" in printed
@@ -174,6 +175,31 @@ def test_the_command_measures_the_folder_it_is_told(export, data, tmp_path):
     assert result["n"] == 3
     assert result["auroc_unknown"] is None
     assert not (out / "rejection.png").exists()
+
+
+def test_what_an_export_does_not_know_may_be_left_out(export, data, tmp_path, capsys):
+    shutil.copytree(data / "test" / "00.Red", data / "test" / "100.Lime")
+    arguments = [str(export), "--data", str(data), "--out", str(tmp_path / "out")]
+    assert evaluate.main(arguments) == 2
+    assert "leave out what it does not know with --known-only" in capsys.readouterr().err
+    assert evaluate.main([*arguments, "--known-only"]) == 0
+    result = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert (result["n"], result["accuracy"]) == (15, pytest.approx(14 / 15))
+    assert "5 photos of 1 landmarks that it does not know are left out" in capsys.readouterr().out
+    for name in COLOURS:
+        shutil.rmtree(data / "test" / name)
+    assert evaluate.main([*arguments, "--known-only"]) == 2, "nothing is left to judge"
+
+
+def test_further_photos_are_judged_by_themselves(export, data, tmp_path, capsys):
+    further = tmp_path / "full_size"
+    shutil.copytree(data / "test" / "02.Blue_Tower", further / "02.Blue_Tower")
+    arguments = [str(export), "--data", str(data), "--out", str(tmp_path / "out"), "--also", str(further)]
+    assert evaluate.main(arguments) == 0
+    result = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert result["n"] == 15 and result["n_full_size"] == 5
+    assert result["accuracy_full_size"] == pytest.approx(4 / 5)
+    assert f"{further}: 80.0% of 5 photos" in capsys.readouterr().out
 
 
 def test_a_class_folder_may_be_missing(export, data, tmp_path):

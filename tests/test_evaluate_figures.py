@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from src.evaluation.calibration import choose_threshold, fit_temperature
-from src.evaluation.metrics import compare, figures, most_confused, per_class
+from src.evaluation.metrics import compare, figures, most_confused, per_class, precision_at
 from src.evaluation.predictions import Predictions, extract_features, predict
 from src.evaluation.statistics import expected_calibration_error, mcnemar, wilson_interval
 
@@ -292,3 +292,21 @@ def test_compare_shows_what_is_there_and_dashes():
     assert list(table.columns) == ["accuracy", "top-5", "file (MB)", "parameters"]
     assert list(table.loc["scratch"]) == ["80.0%", "–", "–", "–"]
     assert list(table.loc["transfer"]) == ["93.2%", "98.7%", "12.3", "3,412,002"]
+
+
+# --- precision in a photo library
+
+
+def test_precision_in_a_library_counts_every_unknown_photo_that_is_answered():
+    result = {"coverage": 0.9, "accuracy_answered": 0.98, "answered_unknown": 0.15}
+    precision = precision_at(result, (0.1, 1.0))
+    # of 1,000 photos 100 show a landmark: 90 answered, 88.2 rightly; 135 of the others are answered
+    assert precision == {"10%": pytest.approx(88.2 / 225), "100%": pytest.approx(0.98)}
+    assert precision_at(result | {"answered_unknown": 0.0}, (0.01,)) == {"1%": pytest.approx(0.98)}
+
+
+@pytest.mark.parametrize("missing", ["coverage", "accuracy_answered", "answered_unknown"])
+def test_no_precision_without_its_figures(missing):
+    result = {"coverage": 0.9, "accuracy_answered": 0.98, "answered_unknown": 0.15}
+    assert precision_at(result | {missing: None}) is None
+    assert precision_at({key: value for key, value in result.items() if key != missing}) is None

@@ -17,6 +17,8 @@ from src.evaluation.statistics import expected_calibration_error, wilson_interva
 from src.inference.answers import Answering
 from src.inference.predictor import Predictor
 
+LANDMARK_SHARES = (0.01, 0.05, 0.1, 0.3)  # of photo libraries, for `precision_at`
+
 # figure -> how `compare` calls and writes it
 COLUMNS = {
     "accuracy": ("accuracy", "{:.1%}"),
@@ -79,6 +81,22 @@ def figures(
         if threshold is not None:
             result["answered_unknown"] = float(unknown.answered(threshold).mean())
     return result
+
+
+def precision_at(
+    result: Mapping[str, int | float | None], shares: Sequence[float] = LANDMARK_SHARES
+) -> dict[str, float] | None:
+    """How many of the tags in a photo library are right, by its share of landmark photos ("10 %").
+
+    From the `figures` of landmark and unknown photos (Bayes' rule): of a share s of landmark photos,
+    ``coverage`` are answered and ``accuracy_answered`` of these rightly; of the rest,
+    ``answered_unknown`` are answered, all wrongly. None without these figures or where nothing is answered.
+    """
+    keys = ("coverage", "accuracy_answered", "answered_unknown")
+    coverage, right, wrong = (result.get(key) for key in keys)
+    if coverage is None or right is None or wrong is None:
+        return None
+    return {f"{s:.0%}": s * coverage * right / (s * coverage + (1 - s) * wrong) for s in shares}
 
 
 def per_class(predictions: Predictions) -> pd.DataFrame:
