@@ -12,7 +12,7 @@ from PIL import Image, TiffImagePlugin
 
 from src.landmarks.evidence import Taken
 from src.landmarks.tags import Tags
-from src.photos import xmp
+from src.photos import write_tags, xmp
 from src.photos.decode import open_photo
 from src.photos.read_metadata import read_taken
 
@@ -129,3 +129,15 @@ def exiftool_all(path: Path, *options: str) -> list[dict]:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def write_sidecar(photo, tags):
+    """Write tags into the sidecar that is the photo's, and give its path."""
+    path = write_tags.find_sidecar(photo)
+    write_tags.write_sidecar(photo, path, tags)
+    return path
+
+
+def undo_sidecar(path):
+    """Undo a sidecar, or that of a photo."""
+    return write_tags.undo_sidecar(path if path.suffix == ".xmp" else write_tags.find_sidecar(path))

@@ -24,7 +24,9 @@ from metadata_samples import (
     needs_exiftool,
     place,
     taken,
+    undo_sidecar,
     with_exif,
+    write_sidecar,
 )
 from PIL import Image, ImageCms
 
@@ -33,7 +35,7 @@ from src.landmarks.evidence import Taken
 from src.photos import xmp_edit
 from src.photos.errors import UNUSABLE, MetadataError
 from src.photos.strip import strip_metadata
-from src.photos.write_tags import embed, sidecar, undo_copy, undo_sidecar, write_copy, write_sidecar
+from src.photos.write_tags import embed, sidecar, undo_copy, write_copy
 from src.photos.xmp import ESTIMATE
 
 SAMPLES = Path(os.environ.get("LANDMARK_IMAGES", "nowhere")).parent / "exif_samples"

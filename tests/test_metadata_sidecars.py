@@ -20,7 +20,9 @@ from metadata_samples import (
     names,
     needs_exiftool,
     packet,
+    undo_sidecar,
     with_exif,
+    write_sidecar,
 )
 from PIL import Image
 
@@ -29,7 +31,7 @@ from src.landmarks.tags import clean
 from src.photos import files, xmp_edit
 from src.photos import write_tags as metadata
 from src.photos.errors import MetadataError
-from src.photos.write_tags import find_sidecar, sidecar, undo_sidecar, write_sidecar
+from src.photos.write_tags import find_sidecar, sidecar
 from src.photos.xmp import ESTIMATE
 
 

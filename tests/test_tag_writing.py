@@ -12,6 +12,8 @@ import pytest
 from tag_library import FakePredictor, contents, photo, run, table
 
 from src.files import replacing
+from src.library import write_back
+from src.photos import write_tags
 
 pytest_plugins = ("tag_fixtures",)
 
@@ -188,3 +190,34 @@ def test_what_was_written_is_read_by_exiftool(library, tmp_path):
     pytest.importorskip("exiv2")
     run(library, "--write", "copy", "--to", tmp_path / "copies")
     assert keywords(tmp_path / "copies" / "b.png")[0] == "Eiffel Tower"
+
+
+def test_the_sidecar_of_a_photo_is_looked_for_once(library, monkeypatch):
+    """Else the one that is written could be another than the one that the catalog remembers."""
+    looked, names = [], write_tags._sidecar_names
+    monkeypatch.setattr(write_tags, "_sidecar_names", lambda photo: looked.append(photo) or names(photo))
+    assert run(library, "--write", "sidecar") == 0
+    assert len(looked) == len(set(looked)) == 3
+
+
+@pytest.mark.parametrize(("step", "undoing"), [("write_sidecar", False), ("undo_sidecar", True)])
+def test_an_unforeseen_error_at_one_photo_stops_no_other(library, capsys, monkeypatch, step, undoing):
+    before = contents(library)
+    if undoing:
+        assert run(library, "--write", "sidecar") == 0
+    todo, failed = getattr(write_back, step), []
+
+    def fail_once(path, *rest):
+        if not failed:
+            failed.append(path)
+            raise RuntimeError("nobody thought of this")
+        return todo(path, *rest)
+
+    monkeypatch.setattr(write_back, step, fail_once)
+    arguments = ["--undo"] if undoing else ["--write", "sidecar"]
+    assert run(library, *arguments) == 1
+    told = capsys.readouterr().out
+    assert f"1 failed, 2 {'undone' if undoing else 'written'}" in told
+    assert f"could not be {'undone' if undoing else 'tagged'} (RuntimeError)" in told
+    assert run(library, "--undo") == 0
+    assert contents(library) == before

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import encode, quarters
-from metadata_samples import exiftool, needs_exiftool
+from metadata_samples import exiftool, needs_exiftool, write_sidecar
 
 from src.landmarks.table import Landmark, describe, read_landmarks
 from src.landmarks.tags import LANGUAGES, clean, hashtag, model_name, tags_for
-from src.photos.write_tags import write_copy, write_sidecar
+from src.photos.write_tags import write_copy
 
 
 def answer(landmark: Landmark, probability: float = 0.973, recognised: bool = True):

@@ -93,11 +93,11 @@ def final_answers(
     return revise(answers, taken, digests, threshold, classes, together=together)
 
 
-def failure(name: str, error: Exception) -> str:
-    """One sentence on why a photo has no answer, also for an error that nobody foresaw."""
+def failure(name: str, error: Exception, done: str = "read") -> str:
+    """One sentence on why a photo could not be `done`, also for an error that nobody foresaw."""
     if isinstance(error, FORESEEN):
         return str(error)
-    return f"{shown_name(name)} could not be read ({type(error).__name__}); try another copy of it."
+    return f"{shown_name(name)} could not be {done} ({type(error).__name__}); try another copy of it."
 
 
 def _thumbnail(picture: Image.Image, side: int) -> bytes:

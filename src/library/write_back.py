@@ -5,17 +5,19 @@ then the file gets its place in one step (`write_tags`), then the catalog saves 
 catalog knows every file that may be ours, and --undo finds them all; the other order would lose the one that
 was written just before a kill. A write that was planned and not done is simply done again: a sidecar takes
 the same tags twice with the same bytes, and a copy that did get its place bears our seal, by which
-`undo_copy` tells it from a stranger's file. Undoing goes the other way round, first the file, then the
+`undo_copy` tells it from any other file. Undoing goes the other way round, first the file, then the
 catalog, for the same reason.
 """
 
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from src.files import explained, sweep
+from src.inference.report import failure
 from src.landmarks.tags import Tags
 from src.library.catalog import Catalog, Write
 from src.photos.errors import UNUSABLE, MetadataError
@@ -56,17 +58,21 @@ def undo_all(catalog: Catalog, folder: Path) -> Iterator[Step]:
         try:
             step = Step(write.photo, "undone" if _undo(catalog, write) else "gone")
             catalog.forget_write(write)
-        except UNUSABLE as error:
+        except sqlite3.Error:  # of the catalog
+            raise
+        except Exception as error:  # one photo must never end a run of a million
             catalog.save_write(write)  # as it was
-            step = Step(write.photo, "failed", str(error))
+            step = Step(write.photo, "failed", failure(write.photo, error, "undone"))
         yield step
 
 
 def _tried(catalog: Catalog, root: Path, to: Path | None, photo: str, tags: Tags) -> Step:
     try:
         return Step(photo, "written" if _write(catalog, root, to, photo, tags) else "unchanged")
-    except UNUSABLE as error:
-        return Step(photo, "failed", str(error))
+    except sqlite3.Error:  # of the catalog
+        raise
+    except Exception as error:  # as above
+        return Step(photo, "failed", failure(photo, error, "tagged"))
 
 
 def _write(catalog: Catalog, root: Path, to: Path | None, photo: str, tags: Tags) -> bool:
@@ -84,7 +90,7 @@ def _write(catalog: Catalog, root: Path, to: Path | None, photo: str, tags: Tags
     catalog.save_write(planned)
     try:
         if to is None:
-            write_sidecar(photo, tags)
+            write_sidecar(photo, target, tags)
         else:
             write_copy(photo, target, tags, replace=there)
     except UNUSABLE:  # nothing was written

@@ -35,13 +35,13 @@ _UNSEALED = "0" * 64
 _EXIV2 = threading.Lock()  # its XMP part keeps global tables that are not safe in threads
 
 
-def write_sidecar(photo: str | Path, tags: Tags) -> Path:
-    """Write tags into the photo's sidecar, in the place of those that were written before.
+def write_sidecar(photo: str | Path, path: Path, tags: Tags) -> None:
+    """Write tags into a photo's sidecar, in the place of those that were written before.
 
-    An existing sidecar is added to (see `find_sidecar`); else IMG_1.jpg.xmp is made.
-
-    Returns:
-        The sidecar.
+    Args:
+        photo: the photo.
+        path: its sidecar as `find_sidecar` gives it, which is added to or made.
+        tags: what to say.
 
     Raises:
         FileError: the photo or the sidecar cannot be read, or the sidecar cannot be written.
@@ -50,12 +50,10 @@ def write_sidecar(photo: str | Path, tags: Tags) -> Path:
     """
     photo = Path(photo)
     data = read_photo_file(photo)
-    path = find_sidecar(photo)
     old = read_photo_file(path) if exists(path) else None
     new = sidecar(data, tags, old, name=photo.name, old_name=path.name)
     if new != old:
         write(path, new, replace=old is not None)
-    return path
 
 
 def find_sidecar(photo: str | Path) -> Path:
@@ -77,22 +75,30 @@ def find_sidecar(photo: str | Path) -> Path:
     return own[0]
 
 
-def undo_sidecar(path: str | Path) -> bool:
-    """Remove from a photo's sidecars, or from the sidecar `path` itself, what `write_sidecar` added.
+def undo_sidecar(path: Path) -> bool:
+    """Remove from a sidecar what `write_sidecar` added.
 
-    A sidecar that nobody changed since gets its former bytes back, or goes if it was not there before.
+    One that nobody changed since gets its former bytes back, or goes if it was not there before.
 
     Returns:
         Whether there was anything to remove.
 
     Raises:
-        FileError, MetadataError: a sidecar with our tags cannot be read or written.
+        FileError, MetadataError: it cannot be read or written.
     """
-    path = Path(path)
-    own, shared = _sidecar_names(path)
-    paths = [path] if path.suffix.lower() == ".xmp" else [*own, *shared]
-    undone = [_undo(path) for path in paths if exists(path)]
-    return any(undone)
+    if not exists(path):
+        return False
+    data = read_photo_file(path)
+    if NAMESPACES["landmarkTagger"].encode() not in data:
+        return False
+    rest = remove(data, path.name)
+    if Packet(data, path.name).values(CREATED) and Packet(rest, path.name).empty:
+        with explained(path, "deleted"):
+            path.unlink()
+            sync_folder(path)
+    elif rest != data:
+        write(path, rest, replace=True)
+    return rest != data
 
 
 def write_copy(photo: str | Path, copy: str | Path, tags: Tags, *, replace: bool = False) -> None:
@@ -159,20 +165,6 @@ def _belongs(sidecar: Path, photo: Path) -> bool:
             other.stem == photo.stem and other.name != photo.name and _PHOTO_SUFFIX.fullmatch(other.suffix)
             for other in photo.parent.iterdir()
         )
-
-
-def _undo(path: Path) -> bool:
-    data = read_photo_file(path)
-    if NAMESPACES["landmarkTagger"].encode() not in data:
-        return False
-    rest = remove(data, path.name)
-    if Packet(data, path.name).values(CREATED) and Packet(rest, path.name).empty:
-        with explained(path, "deleted"):
-            path.unlink()
-            sync_folder(path)
-    elif rest != data:
-        write(path, rest, replace=True)
-    return rest != data
 
 
 def sidecar(
