@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from src import console
-from src.files import FileError, explained, printable
+from src.files import FileError, exists, explained, printable
 from src.landmarks.table import read_landmarks
 from src.landmarks.tags import LANGUAGES, model_name
 from src.landmarks.worldmap import Place
@@ -33,7 +33,7 @@ from src.library.write_back import Step, undo_all, write_all
 from src.photos.files import find_photos
 
 MODEL = Path(__file__).parents[1] / "checkpoints" / "transfer_exported.pt"
-MANY = 100  # photos from which it pays to build the faster network
+MANY = 100  # photos from which it pays to build the faster runtime
 
 
 class UsageError(ValueError):
@@ -145,6 +145,12 @@ def count(text: str) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Raise UsageError, before anything is done, for what cannot end well."""
+    try:  # a name may be too long, or a folder closed to us
+        for path in (args.folder, args.to, args.model, _beside(args.out, ".sqlite")):
+            if isinstance(path, Path):
+                exists(path)
+    except FileError as error:
+        raise UsageError(str(error)) from error
     if args.engine == "ray":
         _check_cluster(args)
     elif isinstance(args.folder, str):
@@ -179,9 +185,7 @@ def _check_cluster(args: argparse.Namespace) -> None:
 
 
 def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
-    from src.inference.predictor import (
-        Predictor,  # here, as torch takes a second that --undo and --help need not wait
-    )
+    from src.inference.predictor import Predictor  # here, as --undo and --help need not wait for torch
 
     try:
         predictor = Predictor.load(args.model)

@@ -19,6 +19,9 @@ pytest_plugins = ("tag_fixtures",)
     ("arguments", "message"),
     [
         (["nowhere"], "nowhere is no folder"),
+        (["a" * 300], "the name is too long"),
+        (["library", "--write", "copy", "--to", "a" * 300], "the name is too long"),
+        (["library", "--undo", "--out", "a" * 300 + ".csv"], "the name is too long"),
         (["library", "--out", "tags.xls"], "let it end in .csv"),
         (["library", "--write", "copy"], "--to DIR go together"),
         (["library", "--to", "there"], "--to DIR go together"),
