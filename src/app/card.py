@@ -19,10 +19,9 @@ from src.landmarks.evidence import Revised
 from src.landmarks.tags import Tags, model_name, tags_for
 from src.library.records import Record, record_of
 from src.photos.errors import UNUSABLE, MetadataError
-from src.photos.strip import strip_metadata
+from src.photos.strip import COPIED, strip_metadata
 from src.photos.write_tags import embed, sidecar
 
-TAKING_TAGS = ("JPEG", "PNG", "WEBP")  # formats that metadata is written into
 _HEAT = "#ff5a1f"
 
 Deliver = Callable[[str, Callable[[], bytes]], None]
@@ -125,7 +124,7 @@ class PhotoCard(widgets.HBox):
         if not self._data:
             return
         try:
-            if self.tags and self.report.format in TAKING_TAGS:
+            if self.tags and self.report.format in COPIED:
                 yield name, embed(self._data, self.tags, name)
                 return
         except UNUSABLE:
@@ -142,15 +141,15 @@ class PhotoCard(widgets.HBox):
             _replace(self._downloads, [widgets.HTML(hint)])
 
     def _possible_downloads(self) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
-        name, takes_tags = self.report.name, self.report.format in TAKING_TAGS
+        name, copied = self.report.name, self.report.format in COPIED
         stem, suffix = PurePath(name).stem, PurePath(name).suffix
-        if self._tags and takes_tags:
+        if self._tags and copied:
             copy = f"{stem}-tagged{suffix}"
             yield "Tagged copy", copy, lambda: embed(self._data, self._wanted_tags(), name)
         if self._tags:
             beside = f"{name}.xmp"
             yield "Sidecar (XMP)", beside, lambda: sidecar(self._data, self._wanted_tags(), name=name)
-        if takes_tags:
+        if copied:
             bare = f"{stem}-bare{suffix}"
             yield "Copy without any metadata", bare, lambda: strip_metadata(self._data, name)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from PIL import Image
 
-from src.files import shown_name
+from src.photos import exif
 from src.photos.containers import (
     APP0,
     APP14,
@@ -19,10 +19,11 @@ from src.photos.containers import (
     png_chunks,
     webp_chunks,
 )
-from src.photos.decode import open_photo
+from src.photos.decode import OpenedPhoto, open_photo
 from src.photos.errors import MetadataError
 
-_ORIENTATION = 0x0112  # the EXIF tag
+COPIED = ("JPEG", "PNG", "WEBP")  # formats of which copies are made: without metadata, or with tags
+
 # Bytes of segments without what may follow: "JFIF" up to the size of a thumbnail (JFIF 1.02), and "Adobe".
 _JPEG_SIZES = {APP0: 18, APP14: 16}
 _WEBP_PICTURE = set(b"VP8X,VP8 ,VP8L,ALPH,ANIM,ANMF,ICCP".split(b","))
@@ -40,30 +41,28 @@ def strip_metadata(photo: bytes, name: str = "photo") -> bytes:
         MetadataError: it is of another format, or damaged.
     """
     opened = open_photo(photo, name)
-    exif = Image.Exif()
-    exif[_ORIENTATION] = opened.orientation
-    turned = opened.orientation != 1
-    return _assembled(_bare_parts(photo, opened.name), exif.tobytes() if turned else b"")
+    turned = Image.Exif()
+    turned[exif.ORIENTATION] = opened.orientation
+    return _assembled(_bare_parts(photo, opened), turned.tobytes() if opened.orientation != 1 else b"")
 
 
-def picture_parts(photo: bytes, name: str) -> list[bytes]:
+def picture_parts(photo: bytes, opened: OpenedPhoto) -> list[bytes]:
     """What makes the picture; VP8X only says what else is in a WebP file, and simple files have none."""
-    return [part for part in _bare_parts(photo, name) if not part.startswith(b"VP8X")]
+    return [part for part in _bare_parts(photo, opened) if not part.startswith(b"VP8X")]
 
 
-def _bare_parts(photo: bytes, name: str) -> list[bytes]:
+def _bare_parts(photo: bytes, opened: OpenedPhoto) -> list[bytes]:
     """The file's first bytes and what makes the picture, in order: JPEG segments, PNG or WebP chunks."""
-    name = shown_name(name)
     try:
-        if photo[:2] == b"\xff\xd8":
+        if opened.format == "JPEG":
             return [photo[:2], *_jpeg_parts(photo)]
-        if photo[:4] == b"\x89PNG":
+        if opened.format == "PNG":
             return [photo[:8], *_png_parts(photo)]
-        if photo[8:12] == b"WEBP":
+        if opened.format == "WEBP":
             return [photo[:4], *_webp_parts(photo)]
     except ValueError as error:
-        raise MetadataError(f"{name} is damaged or incomplete; save or send it again.") from error
-    raise MetadataError(f"{name} cannot be copied bit by bit; save it as JPEG, PNG or WebP first.")
+        raise MetadataError(f"{opened.name} is damaged or incomplete; save or send it again.") from error
+    raise MetadataError(f"{opened.name} cannot be copied bit by bit; save it as JPEG, PNG or WebP first.")
 
 
 def _jpeg_parts(photo: bytes) -> Iterator[bytes]:

@@ -205,14 +205,15 @@ def embed(photo: bytes, tags: Tags, name: str = "photo") -> bytes:
     """
     name = shown_name(name)
     opened = open_photo(photo, name)
-    pixels = picture_parts(photo, name)
+    pixels = picture_parts(photo, opened)
     if max(len(opened.exif_block), len(opened.iptc)) > MAX_BLOCK:
         raise MetadataError(f"{name} holds too much metadata to be rewritten; write a sidecar instead.")
     packet = add(_embedded_by_others(opened, name), tags, said_by(opened), name, {_SEAL: _UNSEALED})
     added = Packet(packet, name).values(ADDED)
     copy = _rewrite(photo, packet, name, tags, added)
     copy = _rewrite(copy, packet.replace(_UNSEALED.encode(), _seal_of(copy, packet, name).encode()), name)
-    if picture_parts(copy, name) != pixels or open_photo(copy, name).orientation != opened.orientation:
+    reopened = open_photo(copy, name)
+    if picture_parts(copy, reopened) != pixels or reopened.orientation != opened.orientation:
         raise MetadataError(f"{name} cannot take tags without harm to the picture; write a sidecar instead.")
     return copy
 
