@@ -122,6 +122,15 @@ def test_network_that_was_replaced_does_not_answer_for_the_old_classes(
         again.wait()
 
 
+def test_a_connection_asks_for_the_network_once(start, monkeypatch):
+    asked, answer = [], shared_module._answer
+    monkeypatch.setattr(
+        shared_module, "_answer", lambda what, *rest: asked.append(what) or answer(what, *rest)
+    )
+    assert named(start(Colours()), GREEN) == "Eiffel Tower"
+    assert asked == [INFO, SCORES]
+
+
 def test_late_answer_is_never_that_of_the_next_picture(start, monkeypatch):
     released = threading.Event()
 

@@ -77,7 +77,7 @@ class SharedPredictor(Answering):
             if self._connection is None:
                 self._connection = _connect(self._address)
                 self._check_network(self._connection)
-            return self._request(self._connection, what, body)
+            return self._info if what == INFO else self._request(self._connection, what, body)
         except BaseException:
             if self._connection is not None:
                 self._connection.close()

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from src.files import FileError, printable, shown_name
 from src.photos.decode import check_size
 from src.photos.errors import PhotoError
-from src.photos.files import SUFFIXES, Found
+from src.photos.files import Found, called_like_photo
 
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")  # two letters and more, as "C:" is a disk
 
@@ -59,10 +59,8 @@ class Addressed:
             below = PurePosixPath(entry.path[len(self._root) :])
             if not entry.is_file or any(part.startswith(".") for part in below.parts):
                 continue
-            if entry.path.lower().endswith(SUFFIXES):
+            if called_like_photo(below.name, passed_over):
                 yield Found(self._address(entry.path), entry.size or 0, entry.mtime_ns or 0)
-            else:
-                passed_over[printable(below.suffix.lower()) or "no suffix"] += 1
 
     def read(self, address: str) -> bytes:
         """The whole file at an address that `find` gave; raises FileError, or PhotoError if too large."""

@@ -8,7 +8,7 @@ import stat
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from src.files import FileError, explained, printable, read, shown_name
 from src.photos.decode import check_size
@@ -61,10 +61,17 @@ def find_photos(
         for entry in entries:
             if _is_folder(entry):
                 (links if entry.is_symlink() else waiting).append(entry.path)
-            elif entry.name.lower().endswith(SUFFIXES):
+            elif called_like_photo(entry.name, passed_over):
                 yield _found(entry.path)
-            elif passed_over is not None:
-                passed_over[printable(Path(entry.name).suffix.lower()) or "no suffix"] += 1
+
+
+def called_like_photo(name: str, passed_over: Counter | None) -> bool:
+    """Whether a file's name ends like that of a photo; else it is counted in `passed_over`, by suffix."""
+    if name.lower().endswith(SUFFIXES):
+        return True
+    if passed_over is not None:
+        passed_over[printable(PurePath(name).suffix.lower()) or "no suffix"] += 1
+    return False
 
 
 def read_photo_file(path: str | Path) -> bytes:
