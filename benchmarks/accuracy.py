@@ -1,8 +1,9 @@
 """Accuracy beside what is usually published, over seeds, without each ingredient, and on unknown landmarks.
 
-``python benchmarks/accuracy.py baselines`` (or ``seeds``, ``ablation``, ``left_out``) trains what it
-needs in ``runs/benchmarks``, goes on where it was stopped, prints a table and puts it into
-``benchmarks/RESULTS.md``. ``--epochs`` and ``--size`` shrink the trainings for machines without a GPU.
+``python benchmarks/accuracy.py robustness`` measures an export on distorted photos; ``baselines``,
+``seeds``, ``ablation`` and ``left_out`` train what they need in ``runs/benchmarks`` and go on where they
+were stopped. Each prints a table and puts it into ``benchmarks/RESULTS.md``. ``--epochs`` and ``--size``
+shrink the trainings for machines without a GPU.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from distortions import DISTORTIONS
 from report import write_section
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from src.data.decoded import read_picture
 from src.data.folders import (
     Pictures,
     find_data_set,
@@ -30,10 +34,12 @@ from src.data.folders import (
     list_pictures,
     split_unknown,
 )
+from src.evaluate import labelled
 from src.evaluation.calibration import calibrate
 from src.evaluation.metrics import figures
 from src.evaluation.predictions import Predictions, predict_export
 from src.inference.exporter import export
+from src.inference.openvino import fastest
 from src.inference.predictor import Predictor
 from src.models.checkpoints import restore
 from src.models.classifier import Classifier
@@ -44,6 +50,7 @@ from src.training.recipes import RECIPES, Recipe, TrainSettings
 from src.training.runs import run_recipe
 
 HERE = Path(__file__).parent
+EXPORT = HERE.parent / "checkpoints" / "transfer_exported.pt"
 FIGURES = (
     "accuracy", "top5", "macro_f1", "ece",
     "auroc_unknown", "coverage", "answered_unknown", "accuracy_answered",
@@ -224,6 +231,27 @@ def left_out(root: Path, unknown: Path | None, runs: Path, options: argparse.Nam
     return pd.DataFrame(rows).T
 
 
+def robustness(root: Path, _unknown: Path | None, _runs: Path, options: argparse.Namespace) -> pd.DataFrame:
+    """An export on its test photos as they may arrive: compressed, small, blurred, dark, turned, hidden."""
+    predictor = fastest(Predictor.load(options.export), 1)
+    known = [landmark.class_name for landmark in predictor.landmarks]
+    paths, labels = labelled(root / "test", known, known_only=True)
+    pictures = [read_picture(path, predictor.short_side) for path in paths]
+    rows = {}
+    for name, distort in tqdm(DISTORTIONS.items()):
+        scores = [predictor.scores(distort(picture)) for picture in pictures]
+        probabilities = np.stack([one for one, _ in scores]).astype(np.float32)
+        found = Predictions(
+            [str(path) for path in paths],
+            np.asarray(labels),
+            probabilities,
+            np.array([known for _, known in scores]),
+            known,
+        )
+        rows[name] = figures(found, predictor.known_threshold)
+    return pd.DataFrame(rows).T
+
+
 def markdown(table: pd.DataFrame) -> str:
     """The table as people read it: shares in percent."""
     columns = [c for c in ("valid", "train", *FIGURES, "minutes") if c in table]
@@ -236,12 +264,13 @@ def markdown(table: pd.DataFrame) -> str:
 
 def main() -> None:
     """The command line."""
-    kinds = {f.__name__: f for f in (baselines, seeds, ablation, left_out)}
+    kinds = {f.__name__: f for f in (baselines, seeds, ablation, left_out, robustness)}
     parser = argparse.ArgumentParser("benchmarks/accuracy.py", description=__doc__.split("\n")[0])
     parser.add_argument("kind", choices=kinds)
     parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
     parser.add_argument("--unknown", type=Path, help="photos of no landmark (default: see README)")
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"), help="where checkpoints go")
+    parser.add_argument("--export", type=Path, default=EXPORT, help="of robustness")
     parser.add_argument("--backbone", default=DEFAULT_BACKBONE, help="of seeds and left_out")
     parser.add_argument("--epochs", type=int, help="of the last phase, instead of the recipe's")
     parser.add_argument("--size", type=int, help="side of the pictures in pixels, instead of the recipe's")
