@@ -42,7 +42,7 @@ from src.photos.decode import read_photo
 ROOT = Path(__file__).resolve().parents[1]
 EXPORT = ROOT / "checkpoints" / "transfer_exported.pt"
 PART = 2 * 2**20  # as in app.js
-PATIENCE = 120  # seconds for anything
+TIMEOUT = 120  # seconds for anything
 
 
 class Visitor:
@@ -57,7 +57,7 @@ class Visitor:
     async def open(self) -> float:
         """Open the page until its upload button could be pressed; seconds."""
         start = time.perf_counter()
-        page = await AsyncHTTPClient().fetch(self.address, request_timeout=PATIENCE)
+        page = await AsyncHTTPClient().fetch(self.address, request_timeout=TIMEOUT)
         kernel = re.search(rb'"kernelId": ?"([0-9a-f-]{36})"', page.body)
         assert kernel, "the page names no kernel"
         self.kernel = kernel[1].decode()
@@ -111,7 +111,7 @@ class Visitor:
         await self.socket.write_message(serialize_msg_to_ws_v1([*parts, *buffers], "shell"), binary=True)
 
     async def _until(self, condition) -> None:
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + TIMEOUT
         while not condition():
             data = await asyncio.wait_for(self.socket.read_message(), end - time.monotonic())
             if data is None:

@@ -27,11 +27,11 @@ def run(main: Callable[[], int]) -> NoReturn:
 
     A terminal that lacks a letter shows its code in place of it, and a reader that leaves is no error.
     """
-    sys.stdout, sys.stderr = _patient(sys.stdout), _patient(sys.stderr)
+    sys.stdout, sys.stderr = _reopened(sys.stdout), _reopened(sys.stderr)
     sys.exit(main())
 
 
-def _patient(stream: TextIO) -> TextIO:
+def _reopened(stream: TextIO) -> TextIO:
     buffer = io.BufferedWriter(_Output(stream.fileno(), "w", closefd=False))
     line_buffering = stream.isatty() or stream is sys.stderr
     return io.TextIOWrapper(

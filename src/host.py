@@ -1,7 +1,7 @@
 """Serve the app to the public: ``python -m src.host``.
 
 It is Voila with `app.ipynb`, the settings of `voila.json` and all of Voila's own options, and what Voila
-alone does not do: one process holds the network for all visitors (`src.inference.shared`), there are at
+alone does not do: one process holds the model for all visitors (`src.inference.shared`), there are at
 most so many visitors at once and a polite page for the next, ``/health`` says whether all is well, and no
 visitor can bring it to a stop.
 """
@@ -31,7 +31,7 @@ from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 from src.inference.shared import ADDRESS, is_ready
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 60  # seconds that a page may take to load
+TIMEOUT = 60  # seconds that a page may take to load
 PROTOCOL = "v1.kernel.websocket.jupyter.org"
 FULL = """<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
@@ -71,7 +71,7 @@ class Kernels(AsyncMappingKernelManager):
 
         That may be long after the page was sent, as Voila waits before it lets another one stand by.
         """
-        self._promised.append(time.monotonic() + PATIENCE)
+        self._promised.append(time.monotonic() + TIMEOUT)
 
     async def start_kernel(self, **kwargs: Any) -> str:  # type: ignore[override]  # typed as if not async
         """See Voila."""
@@ -114,7 +114,7 @@ class Kernels(AsyncMappingKernelManager):
             kernel.last_activity = now
         idle = (now - kernel.last_activity).total_seconds()
         unloaded = kernel_id not in self._loaded and kernel.execution_state != "busy"
-        if unloaded and idle > PATIENCE + self.cull_interval:
+        if unloaded and idle > TIMEOUT + self.cull_interval:
             self.log.warning("Stopping kernel %s, as its page was never loaded.", kernel_id)
             await self.shutdown_kernel(kernel_id)
         else:
@@ -162,12 +162,12 @@ class Channel(VoilaKernelWebsocketHandler):
 
 
 class Health(JupyterHandler):
-    """200 while the network's process takes requests, else 503; starts no kernel."""
+    """200 while the model's process takes requests, else 503; starts no kernel."""
 
     def get(self) -> None:
         ready = self.settings["voila"].is_ready()
         self.set_status(200 if ready else 503)
-        self.finish("ok" if ready else "the network's process is being started")
+        self.finish("ok" if ready else "the model's process is being started")
 
 
 class Host(Voila):
@@ -200,7 +200,7 @@ class Host(Voila):
         return [(url_path_join(self.server_url, "/health"), Health), *handlers]
 
     def start(self) -> None:
-        """Serve until stopped; a network that died is started again, unless it never took a request."""
+        """Serve until stopped; a process that died is started again, unless it never took a request."""
         try:
             super().start()
         finally:
@@ -229,7 +229,7 @@ class Host(Voila):
         if not self._was_ready and self.network.returncode > 0:  # it gave up, and was not killed
             self.log.critical("%s cannot be served: see above.", self.export)
             self.exit(1)
-        self.log.error("The network's process ended with %s: starting it again.", self.network.returncode)
+        self.log.error("The model's process ended with %s: starting it again.", self.network.returncode)
         self._start_network()
 
 

@@ -25,7 +25,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 120_000  # milliseconds; a test machine may be busy with something else
+TIMEOUT = 120_000  # milliseconds; a test machine may be busy with something else
 
 
 @contextlib.contextmanager
@@ -59,7 +59,7 @@ def served(folder, *options, module="voila"):
 
 
 def wait_for_port(port, server, log):
-    end = time.monotonic() + PATIENCE / 1000
+    end = time.monotonic() + TIMEOUT / 1000
     while time.monotonic() < end:
         assert server.poll() is None, log.read_text()
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -73,7 +73,7 @@ class Visit:
 
     def __init__(self, browser, address, script=""):
         self.page = browser.new_page(viewport={"width": 1280, "height": 900})
-        self.page.set_default_timeout(PATIENCE)
+        self.page.set_default_timeout(TIMEOUT)
         self.went_out, self.errors = [], []
         self.page.route(lambda url: not url.startswith(address), self._refuse)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))

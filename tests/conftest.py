@@ -182,10 +182,10 @@ def tiny_export(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def chromium():
     """Debian's Chromium without a window."""
-    from browsing import ARGUMENTS, CHROMIUM, PATIENCE, sync_api
+    from browsing import ARGUMENTS, CHROMIUM, TIMEOUT, sync_api
 
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        sync_api.expect.set_options(timeout=PATIENCE)
+        sync_api.expect.set_options(timeout=TIMEOUT)
         yield browser
         browser.close()

@@ -330,8 +330,8 @@ def test_kernel_that_stood_by_for_long_lives_for_the_page_that_gets_it(hasty_hos
 
 def test_page_that_never_loads_gives_its_place_back_soon(clone, tmp_path):
     folder = shutil.copytree(clone, tmp_path / "clone")
-    (folder / "impatient.py").write_text("import src.host as h; h.PATIENCE = 20; h.Host.launch_instance()")
-    with served(folder, "--MappingKernelManager.cull_interval=1", module="impatient") as host:
+    (folder / "hurried.py").write_text("import src.host as h; h.TIMEOUT = 20; h.Host.launch_instance()")
+    with served(folder, "--MappingKernelManager.cull_interval=1", module="hurried") as host:
         loaded = kernel_of_new_page(host)
         connection = channel(host, loaded)
         unloaded = kernel_of_new_page(host)

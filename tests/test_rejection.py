@@ -65,7 +65,7 @@ def test_unknown_photos_are_rejected_though_the_probability_is_large(pictures, u
     answered = validated.answered(calibration.threshold)
     assert answered.mean() >= 0.95
     predictor = export(network, pictures, tmp_path / "e.pt", calibration)
-    assert predictor.info["rejects"].startswith("everyday photos")
+    assert predictor.info["rejects"].startswith("unknown photos")
     unseen = predict_export(predictor, split_unknown(unknown)[1])
     assert unseen.confidence.min() > 0.5  # dark red is red enough for the network
     assert not unseen.answered(calibration.threshold).any()

@@ -141,7 +141,7 @@ def test_late_answer_is_never_that_of_the_next_picture(start, monkeypatch):
             return super().scores(picture)
 
     shared = start(Late())
-    monkeypatch.setattr(shared_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(shared_module, "TIMEOUT", 0.5)
     with pytest.raises(InferenceError, match="does not answer"):
         shared.predict([RED])
     released.set()
@@ -234,7 +234,7 @@ def test_exchange_that_always_breaks_is_given_up(address, way):
 
 
 def test_answer_that_stops_half_way_is_not_waited_for_for_ever(address, monkeypatch):
-    monkeypatch.setattr(shared_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(shared_module, "TIMEOUT", 0.5)
     misbehave(address, half_then_nothing)
     shared = SharedPredictor(address)
     with pytest.raises(InferenceError, match="does not answer"):
@@ -244,7 +244,7 @@ def test_answer_that_stops_half_way_is_not_waited_for_for_ever(address, monkeypa
 
 def test_process_that_does_not_read_is_not_waited_for_for_ever(network, address, monkeypatch):
     shared = SharedPredictor(address)
-    monkeypatch.setattr(shared_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(shared_module, "TIMEOUT", 0.5)
     network.send_signal(signal.SIGSTOP)  # it reads nothing; the photo fills all buffers
     with pytest.raises(InferenceError, match="does not answer"):
         shared.predict([Image.new("RGB", (2000, 1500))])
@@ -296,7 +296,7 @@ def test_network_ends_with_the_process_that_started_it(tiny_export, address):
 
 
 def test_asking_a_network_that_never_comes_is_given_up(address, monkeypatch):
-    monkeypatch.setattr(shared_module, "PATIENCE", 0.2)
+    monkeypatch.setattr(shared_module, "TIMEOUT", 0.2)
     with pytest.raises(InferenceError, match="does not answer"):
         SharedPredictor(address)
 
@@ -327,7 +327,7 @@ def test_visitor_reads_what_is_wrong_with_the_network(address, monkeypatch):
     from src.app.page import make_app
 
     monkeypatch.setenv(shared_module.ADDRESS, address)
-    monkeypatch.setattr(shared_module, "PATIENCE", 0.2)
+    monkeypatch.setattr(shared_module, "TIMEOUT", 0.2)
     sentence = "The model does not answer; please try again."
     assert sentence in make_app("an export").value
     with pytest.raises(InferenceError) as problem:

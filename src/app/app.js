@@ -3,7 +3,7 @@
 // It also moves the maps, copies hashtags, and says when the server has ended the session.
 
 const PART = 2 * 2 ** 20; // bytes in one message
-const PATIENCE = 60_000; // milliseconds for one part to be sent and dealt with
+const TIMEOUT = 60_000; // milliseconds for one part to be sent and dealt with
 const CHECK = 60_000; // milliseconds between two questions whether the session still runs
 
 function render({ model, el }) {
@@ -40,10 +40,10 @@ function sendPhotos({ model, signal, part }, sessionEnded) {
   // Resolves when Python has dealt with a message.
   function received() {
     return new Promise((resolve, reject) => {
-      const stop = () => { model.off("msg:custom", heed); clearTimeout(timer); };
-      const heed = ({ kind }) => { if (kind === "received") { stop(); resolve(); } };
-      const timer = setTimeout(() => { stop(); reject(new Error("no answer")); }, PATIENCE);
-      model.on("msg:custom", heed);
+      const stop = () => { model.off("msg:custom", onMessage); clearTimeout(timer); };
+      const onMessage = ({ kind }) => { if (kind === "received") { stop(); resolve(); } };
+      const timer = setTimeout(() => { stop(); reject(new Error("no answer")); }, TIMEOUT);
+      model.on("msg:custom", onMessage);
     });
   }
 

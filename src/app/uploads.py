@@ -66,9 +66,9 @@ class UploadArea(anywidget.AnyWidget):
         self._receive, self._failed = receive, failed
         self._inbox = Inbox()
         super().__init__()
-        self.on_msg(self._heed)
+        self.on_msg(self._on_sent)
 
-    def _heed(self, _widget: UploadArea, content: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
+    def _on_sent(self, _area: UploadArea, content: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
         """Deal with one message of the script, which waits for the answer."""
         try:
             upload = self._inbox.add(content, b"".join(buffers))

@@ -1,4 +1,4 @@
-"""What can be asked of a network, whichever process or library runs it; needs no torch."""
+"""What can be asked of a model, whichever process or library runs it; needs no torch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Answering:
 
     Attributes:
         info: the contents of the export's ``model.json``.
-        landmarks: what is known of each class, in the network's order.
+        landmarks: what is known of each class, in the model's order.
     """
 
     def __init__(self, info: dict) -> None:
@@ -36,7 +36,7 @@ class Answering:
 
     @property
     def short_side(self) -> int:
-        """Pixels to which a photo may be shrunk before the network's own resizing: twice its input size.
+        """Pixels to which a photo may be shrunk before the model's own resizing: twice its input size.
 
         Of 41 photos of 12 megapixels, decoded at a quarter of their size, all kept their likeliest landmark
         and its probability within 0.02; decoded at an eighth, 5 % changed.
@@ -49,7 +49,7 @@ class Answering:
         Landmarks without such a row keep the export's facts.
 
         Raises:
-            ValueError: no row of the user's is for a class of this network.
+            ValueError: no row of the user's is for a class of this model.
         """
         rows = own_rows(table)
         names = [landmark.class_name for landmark in self.landmarks]
@@ -67,7 +67,7 @@ class Answering:
         """Answer for upright pictures of any size, one by one: the same whatever else is asked.
 
         Raises:
-            InferenceError: the process that holds the network gives no answer.
+            InferenceError: the process that holds the model gives no answer.
         """
         return [self._answer(*self.scores(picture)) for picture in pictures]
 

@@ -188,7 +188,7 @@ def export(
         "classes": [describe(name).to_dict() for name in pictures.class_names],
         "temperature": calibration.temperature,
         "known_threshold": calibration.threshold,
-        "rejects": "everyday photos and unsure answers" if calibration.gate else "unsure answers",
+        "rejects": "unknown photos and unsure answers" if calibration.gate else "unsure answers",
         "unknown_learnt": sorted(calibration.learnt),
         "size": pictures.size,
         "parameters": sum(p.numel() for p in network.parameters()),

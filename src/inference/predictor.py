@@ -1,4 +1,4 @@
-"""An exported network: load it, ask it what a picture shows.
+"""An exported model: load it, ask it what a picture shows.
 
 This module travels inside every export, so it needs only torch, Pillow and `src.inference.answers`; what
 builds exports is in `src.inference.exporter`.

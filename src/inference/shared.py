@@ -1,6 +1,6 @@
-"""One network for all visitors: a process that holds it, and what stands for it in the others.
+"""One model for all visitors: a process that holds it, and what stands for it in the others.
 
-A notebook kernel with torch and a network of its own takes 400 MB; one that asks this process takes a
+A notebook kernel with torch and a model of its own takes 400 MB; one that asks this process takes a
 quarter of that, and its page opens seconds sooner. `src.host` starts it. Requests and answers are numbered
 plain bytes over a Unix socket in a folder that only its owner may enter; nothing in them is ever unpickled
 or run.
@@ -25,7 +25,7 @@ from PIL import Image
 from src.inference.answers import Answering, InferenceError
 
 ADDRESS = "LANDMARK_PREDICTOR"  # the environment variable that names the socket
-PATIENCE = 60.0  # seconds to wait for the process to start, or for an answer
+TIMEOUT = 60.0  # seconds to wait for the process to start, or for an answer
 ATTEMPTS = 3  # of a request that breaks off
 PAUSE = 0.2  # seconds between attempts
 LARGEST = 64 * 2**20  # bytes of a request or answer; `src.photos.decode` gives pictures of at most 12
@@ -40,8 +40,8 @@ class SharedPredictor(Answering):
     """Asks the process at `address`; connects anew where that was started again. Threads may share it.
 
     Raises:
-        InferenceError: no answer, here or in any method: none within `PATIENCE` seconds, the process ended
-            again and again, it failed on the picture, or it holds another network than before.
+        InferenceError: no answer, here or in any method: none within `TIMEOUT` seconds, the process ended
+            again and again, it failed on the picture, or it holds another model than before.
     """
 
     def __init__(self, address: str) -> None:
@@ -76,7 +76,7 @@ class SharedPredictor(Answering):
         try:
             if self._connection is None:
                 self._connection = _connect(self._address)
-                self._check_network(self._connection)
+                self._check_model(self._connection)
             return self._info if what == INFO else self._request(self._connection, what, body)
         except BaseException:
             if self._connection is not None:
@@ -86,7 +86,7 @@ class SharedPredictor(Answering):
 
     def _request(self, connection: socket.socket, what: bytes, body: bytes = b"") -> bytes:
         self._number += 1
-        connection.settimeout(PATIENCE)
+        connection.settimeout(TIMEOUT)
         _send(connection, self._number, what, body)
         number, kind, answer = _receive(connection)
         if number != self._number:
@@ -95,7 +95,7 @@ class SharedPredictor(Answering):
             raise InferenceError(f"The model failed ({answer.decode()}); please try again.")
         return answer
 
-    def _check_network(self, connection: socket.socket) -> None:
+    def _check_model(self, connection: socket.socket) -> None:
         """The process may hold a newer export since it was started again, with other classes."""
         info = self._request(connection, INFO)
         if self._info and info != self._info:
@@ -109,11 +109,11 @@ def _packed(picture: Image.Image) -> bytes:
 
 
 def _connect(address: str) -> socket.socket:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + TIMEOUT
     while True:
         connection = socket.socket(socket.AF_UNIX)
         try:
-            connection.settimeout(PATIENCE)  # else it would wait for ever where many connect
+            connection.settimeout(TIMEOUT)  # else it would wait for ever where many connect
             connection.connect(address)
             return connection
         except OSError as error:
@@ -146,7 +146,7 @@ def _read(connection: socket.socket, length: int) -> bytes:
 
 
 def is_ready(address: str) -> bool:
-    """Whether a process answers at the address; it listens as soon as it has loaded its network."""
+    """Whether a process answers at the address; it listens as soon as it has loaded its model."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.setblocking(False)
         return connection.connect_ex(address) == 0

@@ -1,4 +1,4 @@
-"""What a network says of a picture, whichever process holds it."""
+"""What a model says of a picture, whichever process holds it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Guess:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a network says of one picture.
+    """What a model says of one picture.
 
     Attributes:
-        guesses: the five likeliest landmarks, best first (fewer where the network knows fewer).
+        guesses: the five likeliest landmarks, best first (fewer where the model knows fewer).
         known: in [0, 1], how surely the picture shows one of the known landmarks at all.
         recognised: whether ``known`` reaches the threshold; if not, the answer is "no landmark that I
             know" and the guesses only say what comes closest.

@@ -1,4 +1,4 @@
-"""An answer of the network becomes tags: keywords, tag paths, hashtags, a caption and a place.
+"""An answer of the model becomes tags: keywords, tag paths, hashtags, a caption and a place.
 
 Nothing is made of an answer below the threshold. What is made says that it was predicted, by which model
 and how surely, for whoever meets it later in a photo library. This module needs only `src.landmarks.table`,
@@ -36,7 +36,7 @@ class Tags:
         latitude, longitude: of the landmark, in degrees (WGS84); the photographer stood elsewhere. None where
             unknown.
         radius_m: half of what the landmark covers or is photographed from, in metres; None where unknown.
-        model: which network said so.
+        model: which one said so.
         probability: what it gave this landmark, calibrated, in [0, 1].
     """
 
@@ -82,11 +82,11 @@ class Tags:
 
 
 def tags_for(answer: Answer, model: str, language: Language = "en") -> Tags | None:
-    """The tags of an answer, or None where the network recognised no landmark.
+    """The tags of an answer, or None where the model recognised no landmark.
 
     Args:
         answer: what `Predictor.predict` says of one picture.
-        model: the network's name for people, such as `model_name` gives.
+        model: the model's name for people, such as `model_name` gives.
         language: of the landmark's name. With "local", names in the language and script of the place are
             used where the table has them, and the English name is a keyword as well. Everything else that
             the table has is English.
@@ -117,9 +117,9 @@ def tags_for(answer: Answer, model: str, language: Language = "en") -> Tags | No
 
 
 def model_name(info: Mapping) -> str:
-    """A name for the network of this ``model.json``: "landmark-tagger transfer tf_efficientnet_lite0 0584d8".
+    """A name for the model of this ``model.json``: "landmark-tagger transfer tf_efficientnet_lite0 0584d8".
 
-    The end is the start of the data set's fingerprint: what the network learned from.
+    The end is the start of the data set's fingerprint: what the model learned from.
     """
     architecture = info.get("architecture", {})
     parts = (architecture.get("model"), architecture.get("backbone"), str(info.get("fingerprint", ""))[:6])

@@ -1,4 +1,4 @@
-"""The tagger's work on a Ray cluster: workers read photos and ask the network, one process keeps the catalog.
+"""The tagger's work on a Ray cluster: workers read photos and ask the model, one process keeps the catalog.
 
 Only paths go out, and only answers come back, so one catalog serves many machines. What a worker that dies
 had in hand is given to another; what has come back is safe, so a run that was stopped goes on where it was.
@@ -49,11 +49,11 @@ class ClusterError(RuntimeError):
 
 
 class Worker:
-    """A process of the cluster that holds the network and answers for the photos of a task.
+    """A process of the cluster that holds the model and answers for the photos of a task.
 
     Args:
         export: reference to the bytes of an export.
-        many: whether it pays to build the faster network.
+        many: whether it pays to build the faster runtime.
         address: where the photos are, if not in a folder that this machine has as well.
     """
 
@@ -93,7 +93,7 @@ def answer_all(
         export: the file of the model.
         model: its name in the catalog.
         workers: how many processes answer, each on a core of its own; as many as there are cores if None.
-        many: whether it pays to build the faster network.
+        many: whether it pays to build the faster runtime.
         address: where the photos are, if not in a folder that every machine has.
 
     Raises:
