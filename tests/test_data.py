@@ -23,7 +23,7 @@ from src.data.folders import (
     show_batch,
     stratified_split,
 )
-from src.data.transforms import EvalTransform, TrainTransform
+from src.data.transforms import EvalTransform, LowResolution, TrainTransform
 from src.photos import decode
 from src.photos.decode import read_photo
 
@@ -320,3 +320,27 @@ def test_shown_batch_has_its_real_colours():
     shown = figure.axes[0].images[0].get_array()
     assert np.array_equal(shown, picture.permute(1, 2, 0).numpy())
     assert figure.axes[0].get_title() == "Taj Mahal"
+
+
+def test_low_resolution_blurs_large_pictures_and_leaves_small_ones():
+    torch.manual_seed(0)
+    stripes = torch.tensor([0, 255], dtype=torch.uint8).repeat_interleave(1).repeat(3, 200, 150)  # 200 × 300
+    blurred = LowResolution((64, 100))(stripes)
+    assert blurred.shape == stripes.shape and blurred.dtype == torch.uint8
+    assert blurred.float().std() < 20 < stripes.float().std(), "stripes of one pixel are gone"
+    assert abs(blurred.float().mean() - 127.5) < 2
+    small = stripes[:, :60, :70]
+    assert LowResolution((64, 160))(small) is small
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_low_resolution_is_part_of_the_training_where_it_is_asked_for(share):
+    stripes = torch.tensor([0, 255], dtype=torch.uint8).repeat(3, 256, 128)
+    transform = TrainTransform((256,), [0.5] * 3, [0.5] * 3, zoom=1.0, strong=False, low_resolution=share)
+    transform.stages[0].transforms = [
+        one
+        for one in transform.stages[0].transforms
+        if "Rotation" not in str(one) and "Jitter" not in str(one)
+    ]
+    torch.manual_seed(0)
+    assert (transform(stripes).std() > 0.3) == (share == 0)

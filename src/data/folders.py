@@ -201,6 +201,7 @@ def load_pictures(
     seed: int = 0,
     strong: bool = True,
     zoom: float = 0.35,
+    low_resolution: float = 0.0,
     normalise: tuple[Sequence[float], Sequence[float]] | None = None,
     unknown: str | Path | None = None,
     limit: int | None = None,
@@ -213,7 +214,7 @@ def load_pictures(
 
     Args:
         root: folder with ``train/`` and ``test/``.
-        sizes, epochs, strong, zoom: see `TrainTransform`.
+        sizes, epochs, strong, zoom, low_resolution: see `TrainTransform`.
         eval_size: side of the pictures in evaluation, pixels; the last of ``sizes`` if not given.
         batch_size: pictures a batch, over all processes; the last one of an epoch may be shorter.
         normalise: mean and standard deviation to use (those of pretrained weights), else measured on
@@ -250,7 +251,9 @@ def load_pictures(
     mean, std = normalise or channel_statistics(decoded, train_paths)
     size = eval_size or sizes[-1]
     evaluated = EvalTransform(size, mean, std)
-    augmented = TrainTransform(sizes, mean, std, epochs=epochs, strong=strong, zoom=zoom)
+    augmented = TrainTransform(
+        sizes, mean, std, epochs=epochs, strong=strong, zoom=zoom, low_resolution=low_resolution
+    )
 
     train_set = PictureDataset(
         train_paths + learnt,

@@ -57,6 +57,27 @@ class EvalTransform:
         return self.preprocess(picture[None])[0]
 
 
+class LowResolution(nn.Module):
+    """Shrinks a picture to a random short side of ``sides`` pixels, and resizes it to its own size again.
+
+    Where some classes are known from small pictures only, a network takes blur for a sign of them unless
+    others are blurred as well. Pictures that are as small already stay as they are.
+    """
+
+    def __init__(self, sides: tuple[int, int] = (64, 160)) -> None:
+        super().__init__()
+        self.sides = sides
+
+    def forward(self, picture: Tensor) -> Tensor:
+        height, width = picture.shape[-2:]
+        side = int(torch.randint(self.sides[0], self.sides[1] + 1, ()))
+        if side >= min(height, width):
+            return picture
+        scale = side / min(height, width)
+        small = v2.functional.resize(picture, [round(height * scale), round(width * scale)], antialias=True)
+        return v2.functional.resize(small, [height, width], antialias=True)
+
+
 class TrainTransform:
     """Random crop and zoom, flip, rotation and colour, then normalisation.
 
@@ -68,6 +89,7 @@ class TrainTransform:
         zoom: smallest share of the picture's area that a crop keeps.
         strong: TrivialAugment (arXiv:2103.10158) and random erasing instead of a mild rotation and
             colour jitter.
+        low_resolution: share of the pictures that `LowResolution` blurs.
     """
 
     def __init__(
@@ -79,12 +101,14 @@ class TrainTransform:
         epochs: int = 1,
         zoom: float = 0.35,
         strong: bool = True,
+        low_resolution: float = 0.0,
     ) -> None:
         self.epochs = epochs
-        self.stages = [self._stage(size, mean, std, zoom, strong) for size in sizes]
+        self.stages = [self._stage(size, mean, std, zoom, strong, low_resolution) for size in sizes]
 
     @staticmethod
-    def _stage(size, mean, std, zoom, strong) -> v2.Compose:
+    def _stage(size, mean, std, zoom, strong, low_resolution) -> v2.Compose:
+        blur = [v2.RandomApply([LowResolution()], low_resolution)] if low_resolution else []
         shape = [
             v2.RandomResizedCrop(size, scale=(zoom, 1), antialias=True),
             v2.RandomHorizontalFlip(),
@@ -98,7 +122,7 @@ class TrainTransform:
             ]
         normalise = [v2.ToDtype(torch.float32, scale=True), v2.Normalize(list(mean), list(std))]
         erase = [v2.RandomErasing(0.25)] if strong else []
-        return v2.Compose([*shape, *colour, *normalise, *erase])
+        return v2.Compose([*blur, *shape, *colour, *normalise, *erase])
 
     def __call__(self, picture: Tensor, epoch: int = 0) -> Tensor:
         stage = min(epoch * len(self.stages) // self.epochs, len(self.stages) - 1)

@@ -21,6 +21,7 @@ class TrainSettings:
         sizes: picture sides in pixels, the run divided evenly among them.
         eval_size: side of the pictures in evaluation and in the export, pixels.
         zoom: smallest share of the picture's area that a random crop keeps.
+        low_resolution: share of the pictures that are blurred by shrinking them, see `LowResolution`.
         strong: TrivialAugment and random erasing instead of mild rotation and colour.
         optimizer, lr, weight_decay, schedule, warmup_epochs, label_smoothing: see `optimization`.
         layer_decay: factor between the rates of neighbouring blocks, 1 for one rate.
@@ -37,6 +38,7 @@ class TrainSettings:
     sizes: tuple[int, ...] = (128,)
     eval_size: int = 128
     zoom: float = 0.35
+    low_resolution: float = 0.0
     strong: bool = True
     optimizer: str = "adamw"
     lr: float = 1e-3
@@ -66,6 +68,8 @@ class TrainSettings:
             raise ValueError("epochs and batch_size must be at least 1, picture sizes at least 32.")
         if not (0 < self.zoom <= 1 and self.ema < 1 and self.label_smoothing < 1):
             raise ValueError("zoom must be in (0, 1], ema and label_smoothing in [0, 1).")
+        if not self.low_resolution <= 1:
+            raise ValueError("low_resolution must be in [0, 1].")
         if self.schedule == "plateau" and self.warmup_epochs:
             raise ValueError(NO_WARMUP)
 

@@ -95,6 +95,7 @@ def _load(model: Classifier, recipe: Recipe, settings: TrainSettings, **options:
         batch_size=settings.batch_size,
         strong=settings.strong,
         zoom=settings.zoom,
+        low_resolution=settings.low_resolution,
         seed=settings.seed,
         valid_fraction=recipe.valid_fraction,
         split_seed=recipe.split_seed,
