@@ -22,7 +22,7 @@ from src.photos.errors import MetadataError, PhotoError
 from src.photos.read_metadata import read_taken, said_by
 from src.photos.strip import strip_metadata
 from src.photos.write_tags import embed, sidecar
-from src.photos.xmp import KEYS, read_properties
+from src.photos.xmp import KEYS, parse, read_properties
 
 INSIDE = packet(
     "<exif:GPSLatitude>13,9.798S</exif:GPSLatitude><exif:GPSLongitude>72,32.736W</exif:GPSLongitude>"
@@ -410,3 +410,11 @@ def test_mutated_files_end_in_a_result_or_a_sentence(monkeypatch):
     assert slowest < 5 and peak < 2**30
     steps = ("picture", "taken", "stripped", "tagged", "with_sidecar")
     assert all(seen[f"{step} {came}"] > 20 for step in steps for came in ("good", "sentence"))
+
+
+def test_a_mistake_of_ours_is_no_broken_xmp():
+    def start(name, attributes, at):
+        return name.nothing_of_this_name
+
+    with pytest.raises(AttributeError):
+        parse(b"<a/>", "photo", start, lambda name, at: None, lambda value: None, prefixes=False)

@@ -164,7 +164,7 @@ def parse(
         parser.Parse(packet, True)
     except MetadataError:
         raise
-    except (expat.ExpatError, ValueError, AttributeError) as error:
+    except (expat.ExpatError, ValueError) as error:
         raise MetadataError(
             f"{shown_name(name)} is not XMP that can be read (XML in UTF-8); repair it or move it away."
         ) from error
