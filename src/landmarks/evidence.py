@@ -23,7 +23,11 @@ MINUTES = 10.0  # after so long a neighbour counts 1/e of what it counts at once
 KILOMETRES = 0.3  # and at such a distance between the cameras
 REACH_KM = 1.5  # landmarks this near can be photographed on one walk
 SIGHT_KM = 30.0  # beyond its extent, nothing is photographed from farther away than this
-NEAR_RATIO = 3.0  # of likelihoods, for a landmark within sight of the camera
+# Of likelihoods, for a landmark within sight of the camera. With the transfer export, had its 972 test photos
+# said where they were taken, 98.6 instead of 96.8 % would be answered (97.6 instead of 98.4 % of these
+# rightly); of 1,833 ordinary photos 34.5 instead of 15.8 %, had each been taken at the very landmark that it
+# looks most like, and hardly any elsewhere. 10 would make that 99.6 and 61 %.
+NEAR_RATIO = 3.0
 TRUST = 0.1  # probability that the nearest neighbour shows the same place; chosen on validation pictures
 LARGEST_RATIO = 50.0  # of likelihoods, as TRUST was chosen with 50 landmarks: more of them prove no more
 NEIGHBOURS = 4  # nearest ones that count: more of them would be one observation counted many times
