@@ -40,7 +40,7 @@ _COORDINATE = re.compile(r"([-+]?[\d.]+)(?:,([\d.]+))?(?:,([\d.]+))?\s*([NSEW]?)
 _RDF, _DESCRIPTION = (f"{NAMESPACES['rdf']} {name}" for name in ("RDF", "Description"))
 
 
-def read_properties(packet: bytes, keys: Collection[str], name: str = "photo") -> dict[str, list[str]]:
+def read_properties(packet: bytes, keys: Collection[str]) -> dict[str, list[str]]:
     """What a packet says of some properties, each such as "dc:subject", but for what was added here.
 
     Returns:
@@ -50,9 +50,9 @@ def read_properties(packet: bytes, keys: Collection[str], name: str = "photo") -
         MetadataError: the bytes are no XMP in UTF-8, or more of it than is read.
     """
     reader = _Reader({uri(key): key for key in (*keys, ADDED)})
-    parse(packet, name, reader.start, reader.end, reader.text, prefixes=False)
+    parse(packet, "The photo", reader.start, reader.end, reader.text, prefixes=False)
     if not reader.found:
-        raise no_xmp(name)
+        raise no_xmp("The photo")
     added = set(reader.values[ADDED])
     return {key: [value for value in reader.values[key] if f"{key}={value}" not in added] for key in keys}
 
