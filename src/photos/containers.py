@@ -160,7 +160,7 @@ def _png(photo: bytes) -> Contents:
     blocks: dict[str, bytes] = {}
     for kind, start, end in png_chunks(photo):
         at = end
-        if kind[:1].isupper() or (kind in PNG_PICTURE and kind not in (b"acTL", b"fcTL", b"fdAT")):
+        if is_picture(kind) and kind not in (b"acTL", b"fcTL", b"fdAT"):
             picture.append(photo[start:end])
         elif kind == b"eXIf":
             blocks["exif"] = photo[start + 8 : min(end - 4, start + 9 + MAX_BLOCK)]
@@ -171,6 +171,11 @@ def _png(photo: bytes) -> Contents:
             elif keyword in _EXIF_IN_PNG_TEXT and "exif" not in blocks:
                 blocks["exif"] = _raw_profile(_png_text(kind, photo[start + 9 + len(keyword) : end - 4]))
     return Contents(b"".join([*picture, photo[at:]]), **blocks)
+
+
+def is_picture(kind: bytes) -> bool:
+    """Whether a PNG chunk is needed to show the picture, as the critical ones are."""
+    return kind[:1].isupper() or kind in PNG_PICTURE
 
 
 def _png_text(kind: bytes, text: bytes) -> bytes:

@@ -12,9 +12,9 @@ from src.photos.containers import (
     APP0,
     APP14,
     END_OF_IMAGE,
-    PNG_PICTURE,
     START_OF_SCAN,
     is_metadata,
+    is_picture,
     jpeg_segments,
     png_chunks,
     webp_chunks,
@@ -88,7 +88,7 @@ def _png_parts(photo: bytes) -> Iterator[bytes]:
     """The critical chunks and those that say how to show them."""
     kind, end = b"", 0
     for kind, start, end in png_chunks(photo):
-        if kind[:1].isupper() or kind in PNG_PICTURE:
+        if is_picture(kind):
             yield photo[start:end]
     if kind != b"IEND" or end > len(photo):
         raise ValueError("no end")
