@@ -164,3 +164,12 @@ def test_notebook_in_plain_jupyter(tiny_export, tmp_path):
     style, page = run_notebook(tmp_path)
     assert ".lt-app" in style.data["text/html"]
     assert "application/vnd.jupyter.widget-view+json" in page.data
+
+
+@pytest.mark.parametrize("name", ["original_exported.pt", "transfer_exported.pt"])
+def test_a_committed_export_and_the_notebook_alone_are_the_whole_app(tmp_path, name):
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copy(ROOT / "checkpoints" / name, tmp_path / "checkpoints" / "transfer_exported.pt")
+    style, page = run_notebook(tmp_path)
+    assert ".lt-app" in style.data["text/html"]
+    assert "application/vnd.jupyter.widget-view+json" in page.data
