@@ -208,7 +208,7 @@ def ablation(root: Path, unknown: Path | None, runs: Path, options: argparse.Nam
 def left_out(root: Path, unknown: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
     """A network that never saw ten of the landmarks: how many of their photos does it answer all the same?
 
-    Photos of other landmarks are the hard case: they look like what is known far more than everyday ones.
+    Photos of other landmarks are the hard case: they look like what is known far more than others do.
     """
     names = list_pictures(root / "train")[2]
     out = set(np.random.default_rng(0).permutation(names)[: max(1, len(names) // 5)])
@@ -222,7 +222,7 @@ def left_out(root: Path, unknown: Path | None, runs: Path, options: argparse.Nam
     torch.manual_seed(0)
     model = build_transfer(options.backbone, len(names) - len(out))
     recipe = replace(shrunk(RECIPES["transfer"], options.epochs, options.size), runs=1)
-    rows = {"everyday photos": measure(model, recipe, part, runs / "left_out", unknown, True)}
+    rows = {"photos of no landmark": measure(model, recipe, part, runs / "left_out", unknown, True)}
     predictor = Predictor.load(runs / "left_out" / "export.pt")
     test = predict_export(predictor, *list_pictures(part / "test")[:2])
     left = [path for name in sorted(out) for path in list_photos(root / "train" / name)]

@@ -18,7 +18,7 @@ ORDER = (
     ("data",),
     ("photos",),
     ("landmarks", "models"),
-    ("files",),
+    ("files", "progress"),
 )
 HEIGHT = {name: -floor for floor, names in enumerate(ORDER) for name in names}
 MODULES = sorted(path for path in SRC.rglob("*.py") if path.name != "__init__.py")
@@ -31,7 +31,7 @@ def name_of(path):
 def part_of(module):
     """The folder of a module, or its floor where it stands on top of `src`."""
     head, _, rest = module.partition(".")
-    return head if rest or head == "files" else COMMANDS
+    return head if rest or head in ORDER[-1] else COMMANDS
 
 
 def imports_of(path):

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import PIL
 from PIL import Image
-from tqdm.auto import tqdm
 
 from src.data.errors import DataError
 from src.files import replacing
 from src.photos import containers, decode, exif
 from src.photos.errors import UNUSABLE
 from src.photos.files import read_photo_file
+from src.progress import progress_bar
 
 # Decoded pictures are kept with this short side in pixels: enough for any training size used here.
 CACHED_SIDE = 256
@@ -120,10 +120,7 @@ class DecodedPictures:
             open(part, "wb") as out,
         ):
             pictures = pool.map(lambda path: read_array(path, side), paths)
-            hidden = bool(os.environ.get("TQDM_DISABLE"))  # tqdm itself heeds that in terminals only
-            for picture in tqdm(
-                pictures, "decoding pictures once", len(paths), unit="picture", disable=hidden
-            ):
+            for picture in progress_bar(pictures, "decoding pictures once", len(paths), unit="picture"):
                 out.write(picture.tobytes())
                 rows.append((offset, *picture.shape[:2]))
                 offset += picture.size

@@ -2,9 +2,9 @@
 
 A photo counts as known as surely as two things hold at once: it shows a place at all (the gate, a
 linear classifier on the network's features), and it shows this landmark (the calibrated probability).
-Photos of everyday things fail at the first, other landmarks at the second. A network that trained with
-everyday photos is unsure about them by itself; there the gate counts less, as it says nothing about
-other landmarks.
+Photos of no landmark fail at the first, other landmarks at the second. A network that trained with
+unknown photos (outlier exposure) is unsure about them by itself; there the gate counts less, as it says
+nothing about other landmarks.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from src.evaluation.predictions import Predictions, extract_features, predict
 from src.inference.exporter import Calibration
 from src.models.classifier import Classifier
 
-# Where the network trained with everyday photos. Chosen on validation photos of a network that was trained
+# Where the network trained with unknown photos. Chosen on validation photos of a network that was trained
 # without ten landmarks: of their photos 55 % are answered instead of 59 % with 1, at 96.5 % coverage. Lower
-# powers spare no more of them, and let everyday photos through.
+# powers spare no more of them, and let photos of no landmark through.
 GATE_POWER = 0.5
 
 

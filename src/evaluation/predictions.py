@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +16,6 @@ import torch
 from PIL import Image
 from scipy import special
 from torch import nn
-from tqdm.auto import tqdm
 
 from src.data.dataset import PictureDataset
 from src.data.decoded import read_picture
@@ -25,6 +23,7 @@ from src.data.folders import UNKNOWN, PictureLoader
 from src.inference.answers import Answering
 from src.landmarks.table import describe
 from src.models.classifier import Classifier
+from src.progress import progress_bar
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,10 +161,8 @@ def predict_export(
     classes = [landmark.class_name for landmark in predictor.landmarks]
     probabilities = np.empty((len(paths), len(classes)), dtype=np.float32)
     known = np.empty(len(paths), dtype=np.float32)
-    # None: a bar in terminals and notebooks, nothing in a log; tqdm heeds the variable in terminals only
-    hidden = True if os.environ.get("TQDM_DISABLE") else None
     decoded = _decoded(paths, predictor.short_side, threads)
-    for row, picture in enumerate(tqdm(decoded, total=len(paths), unit="photo", disable=hidden)):
+    for row, picture in enumerate(progress_bar(decoded, total=len(paths), unit="photo", disable=None)):
         probabilities[row], known[row] = predictor.scores(picture)
     return Predictions(
         paths,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import TypeVar
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from src.inference.answers import Answering
 from src.inference.report import PhotoReport, answer_report, failure, read_report
 from src.photos.files import read_photo_file
+from src.progress import progress_bar
 
 THUMBNAIL_SIDE = 240  # pixels, at most, of the longer side
 
@@ -57,5 +57,5 @@ def answer_or_error(report: PhotoReport, predictor: Answering) -> PhotoReport | 
 
 
 def progress(steps: Iterable[T] | None, total: int | None) -> tqdm:
-    """A progress bar with photos per second in a terminal; nothing in a log or with ``TQDM_DISABLE``."""
-    return tqdm(steps, total=total, unit="photo", disable=bool(os.environ.get("TQDM_DISABLE")) or None)
+    """A progress bar with photos per second in a terminal, and nothing in a log."""
+    return progress_bar(steps, total=total, unit="photo", disable=None)

@@ -17,6 +17,8 @@ from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
+from src import progress
+
 ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
@@ -102,10 +104,7 @@ def of_the_first(values: Sequence[float], device: torch.device) -> list[float]:
 
 
 def progress_bar(*args, **options) -> tqdm:
-    """A progress bar, one for all processes, or none where ``TQDM_DISABLE`` is set.
-
-    tqdm itself heeds that in terminals only.
-    """
-    if os.environ.get("TQDM_DISABLE") or rank():
+    """A progress bar, one for all processes."""
+    if rank():
         options["disable"] = True
-    return tqdm(*args, **options)
+    return progress.progress_bar(*args, **options)
