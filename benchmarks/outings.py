@@ -18,7 +18,8 @@ from report import write_section
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src.data.decoded import read_picture
-from src.data.folders import find_data_set, find_unknown, list_pictures, split_unknown, stratified_split
+from src.data.folders import find_data_set, find_unknown, split_unknown, stratified_split
+from src.evaluate import labelled
 from src.inference.predictor import Predictor
 from src.landmarks import evidence
 from src.landmarks.answer import Answer
@@ -76,7 +77,8 @@ def main() -> None:
     root = find_data_set(options.data)
     others = find_unknown(None, root)
     predictor = Predictor.load(options.export)
-    paths, labels, names = list_pictures(root / ("test" if options.split == "test" else "train"))
+    names = predictor.class_names
+    paths, labels = labelled(root / ("test" if options.split == "test" else "train"), names, known_only=True)
     unknown = split_unknown(others)[options.split == "test"] if others else []
     if options.split == "valid":
         trained = predictor.info["trained"]
