@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 import torch
@@ -19,13 +20,23 @@ def write_section(name: str, about: str, table: str) -> None:
     threads = [f"OMP_NUM_THREADS={count}" for count in [os.environ.get("OMP_NUM_THREADS")] if count]
     command = " ".join([*threads, "python", f"{script.parent.name}/{script.name}", *sys.argv[1:]])
     machine = f"{os.cpu_count()} cores of {_processor()}, torch {torch.__version__}"
-    section = f"## {name}\n\n{about.strip()}\n\n{table.strip()}\n\n`{command}`, on {machine}.\n"
+    measured = _wrapped(f"`{command}`, on {machine}.")
+    section = f"## {name}\n\n{_wrapped(about)}\n\n{table.strip()}\n\n{measured}\n"
     print(section)
     old = RESULTS.read_text("utf-8") if RESULTS.exists() else "# Measured results\n"
     pattern = re.compile(rf"^## {re.escape(name)}\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
     found = pattern.search(old)
     new = pattern.sub(lambda _: section + "\n", old) if found else f"{old.rstrip()}\n\n{section}"
     RESULTS.write_text(new.rstrip() + "\n", "utf-8")
+
+
+def _wrapped(text: str) -> str:
+    """Paragraphs in lines of at most 100 columns, as in all Markdown here; lists stay as they are."""
+    paragraphs = text.strip().split("\n\n")
+    return "\n\n".join(
+        one if "\n- " in f"\n{one}" else textwrap.fill(" ".join(one.split()), 100, break_on_hyphens=False)
+        for one in paragraphs
+    )
 
 
 def _processor() -> str:
