@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from src import console
 from src.data.errors import DataError
@@ -158,32 +158,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("export", type=Path, metavar="EXPORT", help="an exported model (.pt)")
     parser.add_argument("--data", metavar="ROOT", help="data set; found as for training if missing")
     parser.add_argument("--split", choices=("test", "train"), default="test")
+    several: dict[str, Any] = {"type": Path, "action": "append", "default": []}
     parser.add_argument(
         "--unknown",
-        type=Path,
-        action="append",
-        default=[],
         metavar="FOLDER",
         help="photos of none of the landmarks; may be given several times",
+        **several,
     )
     parser.add_argument(
         "--also",
-        type=Path,
-        action="append",
-        default=[],
         metavar="FOLDER",
         help="class folders of further photos, such as larger ones; may be given several times",
+        **several,
     )
     parser.add_argument(
         "--known-only", action="store_true", help="leave out class folders that the export does not know"
     )
     parser.add_argument(
         "--landmarks",
-        type=Path,
-        action="append",
-        default=[],
         metavar="FILE.csv",
         help="a table that adds to or replaces rows of landmarks.csv; may be given several times",
+        **several,
     )
     parser.add_argument("--out", type=Path, help="folder to write to (evaluation/NAME)")
     try:

@@ -86,6 +86,13 @@ def test_a_landmark_that_cannot_be_seen_from_there_is_out():
     assert revised.too_far_km == pytest.approx(6759, abs=5)
 
 
+def test_what_is_out_of_sight_is_not_recognised_at_any_threshold():
+    only = answer((TAJ, 0.9))
+    for threshold in (0.0, 0.6):
+        [revised] = revise([only], [Taken(None, *PARIS)], ["a"], threshold, 50)
+        assert revised.answer.known == 0 and not revised.answer.recognised
+
+
 def test_a_landmark_in_sight_gains_a_little():
     [revised] = after((UNSURE, Taken(None, *AGRA)))
     assert revised.too_far_km == pytest.approx(6759, abs=5), "alone it looked most like the tower"

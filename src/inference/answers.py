@@ -83,4 +83,4 @@ class Answering:
         best = np.argsort(-probabilities, kind="stable")[:GUESSES]
         shown = known / float(probabilities[best[0]])
         guesses = (Guess(self.landmarks[i], shown * float(probabilities[i])) for i in best)
-        return Answer(tuple(guesses), known, known >= self.known_threshold)
+        return Answer.judged(guesses, known, self.known_threshold)

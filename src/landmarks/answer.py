@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from src.landmarks.table import Landmark
@@ -33,3 +34,8 @@ class Answer:
     guesses: tuple[Guess, ...]
     known: float
     recognised: bool
+
+    @classmethod
+    def judged(cls, guesses: Iterable[Guess], known: float, threshold: float) -> Answer:
+        """The answer by a threshold in [0, 1]; what is ruled out (0) is not recognised at any threshold."""
+        return cls(tuple(guesses), known, 0 < known >= threshold)

@@ -183,8 +183,7 @@ def _reweighed(answer: Answer, weights: list[float], nothing: float, threshold: 
         for guess, weight in zip(answer.guesses, weights, strict=True)
     ]
     guesses.sort(key=lambda guess: -guess.probability)
-    known = guesses[0].probability
-    return Answer(tuple(guesses), known, known >= threshold)
+    return Answer.judged(guesses, guesses[0].probability, threshold)
 
 
 def _likelihood_ratio(landmark: Landmark, neighbour: Answer, classes: int) -> float:

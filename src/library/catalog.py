@@ -274,7 +274,7 @@ def _report(
     known, pairs, time, latitude, longitude = row
     guesses = tuple(Guess(landmarks[name], probability) for name, probability in json.loads(pairs))
     taken = Taken(time and datetime.fromisoformat(time), latitude, longitude)
-    return PhotoReport(path, digest, taken=taken, answer=Answer(guesses, known, known >= threshold))
+    return PhotoReport(path, digest, taken=taken, answer=Answer.judged(guesses, known, threshold))
 
 
 def _record_row(entry: tuple[Record, Tags | None, str]) -> tuple:
