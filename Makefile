@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 BACKBONE ?= tf_efficientnet_lite2
+# folders of photos of no landmark, which both trainings of `make udacity` learn from as well
+UNKNOWN ?=
 
 .PHONY: app host test lint format notebooks udacity bench clean
 
@@ -34,11 +36,12 @@ notebooks: $(VENV)/dev.done
 
 # both models on the Udacity landmarks, which are downloaded first (750 MB): needs the internet, and hours or a GPU
 udacity: PYTHON_THERE = env -u LANDMARK_IMAGES $(BIN)/python
+udacity: GIVEN = $(UNKNOWN:%=--unknown %)
 udacity: $(VENV)/app.done
-	$(PYTHON_THERE) -m src.train --model scratch --runs runs/udacity
-	$(PYTHON_THERE) -m src.export runs/udacity/scratch/train runs/udacity/original_exported.pt
-	$(PYTHON_THERE) -m src.train --model transfer --backbone $(BACKBONE) --runs runs/udacity
-	$(PYTHON_THERE) -m src.export runs/udacity/transfer/soup runs/udacity/transfer_exported.pt
+	$(PYTHON_THERE) -m src.train --model scratch --runs runs/udacity $(GIVEN)
+	$(PYTHON_THERE) -m src.export runs/udacity/scratch/train runs/udacity/original_exported.pt $(GIVEN)
+	$(PYTHON_THERE) -m src.train --model transfer --backbone $(BACKBONE) --runs runs/udacity $(GIVEN)
+	$(PYTHON_THERE) -m src.export runs/udacity/transfer/finetune runs/udacity/transfer_exported.pt $(GIVEN)
 
 # speed, growth and many visitors, into benchmarks/RESULTS.md and docs/growth.png: about an hour on two idle cores
 # (throughput 6 minutes, training 20, growth 30, load 3), with the data set where LANDMARK_IMAGES says

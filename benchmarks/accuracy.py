@@ -26,14 +26,8 @@ from tqdm.auto import tqdm
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src.data.decoded import read_picture
-from src.data.folders import (
-    Pictures,
-    find_data_set,
-    find_unknown,
-    list_photos,
-    list_pictures,
-    split_unknown,
-)
+from src.data.folders import Pictures, find_data_set, list_photos, list_pictures
+from src.data.unknown import UnknownPhotos, find_unknown, split_unknown
 from src.evaluate import labelled
 from src.evaluation.calibration import calibrate
 from src.evaluation.metrics import figures
@@ -45,7 +39,7 @@ from src.models.checkpoints import restore
 from src.models.classifier import Classifier
 from src.models.pretrained import DEFAULT_BACKBONE, build_transfer
 from src.models.scratch import LandmarkNet, NetSettings
-from src.models.tta import MirrorTTA
+from src.models.tta import TTA, Views
 from src.training.recipes import RECIPES, Recipe, TrainSettings
 from src.training.runs import run_recipe
 
@@ -58,6 +52,7 @@ FIGURES = (
 FORMS = {"minutes": "{:.0f}", "auroc_unknown": "{:.3f}"}  # all others are shares
 # enough to tell the ingredients apart, small enough for a CPU
 SMALL = NetSettings(widths=(32, 64, 128, 256))
+SEEDS = 3  # runs of the last phase, which differ in their seed alone
 
 
 class PublishedCNN(Classifier):
@@ -100,12 +95,13 @@ def shrunk(recipe: Recipe, epochs: int | None, size: int | None, **changes) -> R
 
 
 def measure(
-    model: Classifier, recipe: Recipe, root: Path, run: Path, unknown: Path | None, teach: bool
+    model: Classifier, recipe: Recipe, root: Path, run: Path, unknown: UnknownPhotos, teach: bool
 ) -> dict:
-    """Train, calibrate, export; the figures of the export on validation and on test pictures."""
-    history, pictures = run_recipe(model, recipe, root, run, unknown=unknown if teach else None)
-    augmented = MirrorTTA(model, recipe.again)
-    calibration, validated = calibrate(augmented, pictures, unknown)
+    """Train, with unknown photos if `teach`, calibrate, export; figures on validation and test pictures."""
+    learn = unknown.learn if teach else []
+    history, pictures = run_recipe(model, recipe, root, run, unknown=learn)
+    augmented = TTA(model, Views(recipe.again, recipe.blurred_side, background=bool(learn)))
+    calibration, validated = calibrate(augmented, pictures, unknown.choose, recipe.coverage)
     predictor = export(augmented, pictures, run / "export.pt", calibration)
     test = predict_export(predictor, pictures.test.dataset)
     minutes = history.seconds.sum() / 60
@@ -114,16 +110,16 @@ def measure(
     return {"minutes": minutes, "valid": valid} | figures(test, calibration.threshold, rejected)
 
 
-def _measured_on(predictor: Predictor, unknown: Path | None) -> Predictions | None:
-    """What an export says of the half of the unknown photos that is kept to measure on."""
-    return predict_export(predictor, split_unknown(unknown)[1]) if unknown else None
+def _measured_on(predictor: Predictor, unknown: UnknownPhotos) -> Predictions | None:
+    """What an export says of the unknown photos that are kept for figures alone."""
+    return predict_export(predictor, unknown.judge) if unknown.judge else None
 
 
-def baselines(root: Path, unknown: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
+def baselines(root: Path, unknown: UnknownPhotos, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
     """The usual published network and a frozen pretrained one with a linear layer, beside our exports.
 
-    Trained on the same photos, calibrated and exported as ours; "valid" and "accuracy" are of all photos,
-    answered or not.
+    Trained on the same photos of landmarks, calibrated and exported as ours; but without unknown photos, so
+    that they answer by the largest probability. "valid" and "accuracy" are of all photos, answered or not.
     """
     classes, rows = len(list_pictures(root / "train")[2]), {}
     size, epochs = options.size or 224, options.epochs or 50
@@ -150,14 +146,17 @@ def baselines(root: Path, unknown: Path | None, runs: Path, options: argparse.Na
     return pd.DataFrame(rows).T
 
 
-def seeds(root: Path, unknown: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
-    """The runs of the transfer recipe, which differ in their seed alone, and the average of their weights."""
+def seeds(root: Path, unknown: UnknownPhotos, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
+    """The transfer recipe with three runs of its last phase, not one, and the average of their weights.
+
+    The runs differ in their seed alone.
+    """
     torch.manual_seed(0)
     model = build_transfer(options.backbone, len(list_pictures(root / "train")[2]))
-    recipe = shrunk(RECIPES["transfer"], options.epochs, options.size)
-    _, pictures = run_recipe(model, recipe, root, runs / "transfer", unknown=unknown)
+    recipe = replace(shrunk(RECIPES["transfer"], options.epochs, options.size), runs=SEEDS)
+    _, pictures = run_recipe(model, recipe, root, runs / "transfer", unknown=unknown.learn)
     last, rows = list(recipe.phases)[-1], {}
-    for number in range(recipe.runs):
+    for number in range(SEEDS):
         checkpoint = runs / "transfer" / (f"{last}{number}" if number else last) / "last.pt"
         rows[f"seed {number}"] = _accuracy(restore(checkpoint)[0], pictures)
     table = pd.DataFrame(rows).T
@@ -174,12 +173,12 @@ def _accuracy(network: Classifier, pictures: Pictures) -> dict:
     return {name: measured[name] for name in ("accuracy", "top5", "macro_f1")}
 
 
-def ablation(root: Path, unknown: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
+def ablation(root: Path, unknown: UnknownPhotos, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
     """The scratch recipe's first phase, made small, without each ingredient in turn; on validation photos.
 
     Means over the last five epochs. With the few epochs of a trial the network does not even know its
     training photos yet, so whatever makes these harder costs more than it brings; what TrivialAugment and
-    mixing are worth in the recipe's 150 epochs, such a table cannot say.
+    mixing are worth in all epochs of the recipe, such a table cannot say.
     """
     classes, rows = len(list_pictures(root / "train")[2]), {}
     without: dict[str, dict] = {
@@ -189,6 +188,7 @@ def ablation(root: Path, unknown: Path | None, runs: Path, options: argparse.Nam
         "no average of the weights": {"ema": 0.0},
         "no label smoothing": {"label_smoothing": 0.0},
         "no weight decay": {"weight_decay": 0.0},
+        "no blurred pictures": {"low_resolution": 0.0},
         "crops of at least 75 %": {"zoom": 0.75},
     }
     first = Recipe({"train": RECIPES["scratch"].phases["train"]})
@@ -205,13 +205,15 @@ def ablation(root: Path, unknown: Path | None, runs: Path, options: argparse.Nam
     return pd.DataFrame(rows).T
 
 
-def left_out(root: Path, unknown: Path | None, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
-    """A network that never saw ten of the landmarks: how many of their photos does it answer all the same?
+def left_out(root: Path, unknown: UnknownPhotos, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
+    """A network that never saw some of the landmarks: how many of their photos does it answer all the same?
 
-    Photos of other landmarks are the hard case: they look like what is known far more than others do.
+    Twenty landmarks are left out where there are 100 or more, else a fifth of them. Their photos are the hard
+    case: they look like what is known far more than others do.
     """
     names = list_pictures(root / "train")[2]
-    out = set(np.random.default_rng(0).permutation(names)[: max(1, len(names) // 5)])
+    count = 20 if len(names) >= 100 else max(1, len(names) // 5)
+    out = set(np.random.default_rng(0).permutation(names)[:count])
     part = runs / "left_out_data"
     for split in ("train", "test"):
         (part / split).mkdir(parents=True, exist_ok=True)
@@ -221,7 +223,7 @@ def left_out(root: Path, unknown: Path | None, runs: Path, options: argparse.Nam
                 link.symlink_to((root / split / name).resolve(), target_is_directory=True)
     torch.manual_seed(0)
     model = build_transfer(options.backbone, len(names) - len(out))
-    recipe = replace(shrunk(RECIPES["transfer"], options.epochs, options.size), runs=1)
+    recipe = shrunk(RECIPES["transfer"], options.epochs, options.size)
     rows = {"photos of no landmark": measure(model, recipe, part, runs / "left_out", unknown, True)}
     predictor = Predictor.load(runs / "left_out" / "export.pt")
     test = predict_export(predictor, *list_pictures(part / "test")[:2])
@@ -231,7 +233,7 @@ def left_out(root: Path, unknown: Path | None, runs: Path, options: argparse.Nam
     return pd.DataFrame(rows).T
 
 
-def robustness(root: Path, _unknown: Path | None, _runs: Path, options: argparse.Namespace) -> pd.DataFrame:
+def robustness(root: Path, _unknown: UnknownPhotos, _runs: Path, options: argparse.Namespace) -> pd.DataFrame:
     """An export on its test photos as they may arrive: compressed, small, blurred, dark, turned, hidden."""
     predictor = fastest(Predictor.load(options.export), 1)
     known = [landmark.class_name for landmark in predictor.landmarks]
@@ -268,7 +270,9 @@ def main() -> None:
     parser = argparse.ArgumentParser("benchmarks/accuracy.py", description=__doc__.split("\n")[0])
     parser.add_argument("kind", choices=kinds)
     parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
-    parser.add_argument("--unknown", type=Path, help="photos of no landmark (default: see README)")
+    parser.add_argument(
+        "--unknown", type=Path, action="append", help="photos of no landmark (default: see README)"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"), help="where checkpoints go")
     parser.add_argument("--export", type=Path, default=EXPORT, help="of robustness")
     parser.add_argument("--backbone", default=DEFAULT_BACKBONE, help="of seeds and left_out")
@@ -276,7 +280,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="side of the pictures in pixels, instead of the recipe's")
     options = parser.parse_args()
     root = find_data_set(options.data)
-    table = kinds[options.kind](root, find_unknown(options.unknown, root), options.runs, options)
+    unknown = split_unknown(find_unknown(options.unknown, root))
+    table = kinds[options.kind](root, unknown, options.runs, options)
     about = inspect.getdoc(kinds[options.kind]) or ""
     write_section(options.kind.replace("_", " ").capitalize(), about, markdown(table))
 

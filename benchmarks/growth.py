@@ -2,9 +2,10 @@
 
 Photos, threads: fresh ``python -m src.tag`` processes on libraries of test pictures, start included.
 Size: one photo from file to answer on one core, test pictures enlarged or shrunk; memory is that of a
-fresh process on 100 of them. Classes: one picture through the model with a made-up linear head of so many
-classes; memory is again that of a fresh process. Medians over rounds in which all take turns. An exponent is
-the slope of a line through the logarithms of all points: 1 is proportional, 0 does not grow.
+fresh process on 100 of them. Classes: one picture through the model with a linear head and examples of so
+many classes that are made up; memory is again that of a fresh process. Medians over rounds in which all take
+turns. An exponent is the slope of a line through the logarithms of all points: 1 is proportional, 0 does not
+grow.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src.data.decoded import read_picture
 from src.data.folders import find_data_set, list_pictures
+from src.evaluation.calibration import EXAMPLES
 from src.inference.openvino import fastest
 from src.inference.predictor import Predictor
 from src.inference.report import answer_report, read_report
@@ -140,12 +142,15 @@ def over_megapixels(test: list[Path], place: Path, options: argparse.Namespace) 
 
 
 def with_classes(classes: int, path: Path) -> Predictor:
-    """The export with a made-up head of so many classes, also saved at `path`."""
+    """The export with a made-up head, and made-up examples, of so many classes, also saved at `path`."""
     predictor, chance = Predictor.load(EXPORT), torch.Generator().manual_seed(0)
     model, head = predictor.model, predictor.model.network.network.head
     weight = torch.randn(classes, head.weight.shape[1], generator=chance) * head.weight.std()
     head.weight, head.bias = torch.nn.Parameter(weight), torch.nn.Parameter(torch.zeros(classes))
     model.evidence, model.class_names = weight, [f"{number:05}.Made_up" for number in range(classes)]
+    score, owners = model.score, torch.arange(classes).repeat_interleave(EXAMPLES)
+    examples = torch.randn(len(owners), score.axes.shape[1], generator=chance)
+    score.owners, score.examples = owners, torch.nn.functional.normalize(examples)
     first = predictor.info["classes"][0]
     info = predictor.info | {"classes": [first | {"class_name": name} for name in model.class_names]}
     with warnings.catch_warnings():

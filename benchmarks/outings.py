@@ -18,7 +18,8 @@ from report import write_section
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src.data.decoded import read_picture
-from src.data.folders import find_data_set, find_unknown, split_unknown, stratified_split
+from src.data.folders import find_data_set, stratified_split
+from src.data.unknown import find_unknown, split_unknown
 from src.evaluate import labelled
 from src.inference.predictor import Predictor
 from src.landmarks import evidence
@@ -75,15 +76,14 @@ def main() -> None:
     parser.add_argument("--trust", type=float, nargs="+", default=[evidence.TRUST], help="values to try")
     options = parser.parse_args()
     root = find_data_set(options.data)
-    others = find_unknown(None, root)
+    parts = split_unknown(find_unknown(None, root))
     predictor = Predictor.load(options.export)
     names = predictor.class_names
     paths, labels = labelled(root / ("test" if options.split == "test" else "train"), names, known_only=True)
-    unknown = split_unknown(others)[options.split == "test"] if others else []
+    unknown = parts.judge if options.split == "test" else parts.choose
     if options.split == "valid":
         trained = predictor.info["trained"]
-        fraction = trained.get("valid_fraction") or trained["finetune"]["valid_fraction"]  # as of old
-        chosen = stratified_split(labels, fraction, 0)[1]
+        chosen = stratified_split(labels, trained["valid_fraction"], trained["split_seed"])[1]
         paths, labels = [paths[i] for i in chosen], [labels[i] for i in chosen]
     alone = answers_of(predictor, [*paths, *unknown])
     truth = [names[label] for label in labels] + [""] * len(unknown)

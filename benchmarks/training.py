@@ -61,7 +61,8 @@ def load(root: Path, name: str, model: Classifier, count: int, batch: int, worke
     settings = list(recipe.phases.values())[-1]
     pictures = load_pictures(
         root, sizes=settings.sizes, eval_size=settings.eval_size, epochs=settings.epochs, batch_size=batch,
-        strong=settings.strong, zoom=settings.zoom, valid_fraction=recipe.valid_fraction, limit=count,
+        strong=settings.strong, zoom=settings.zoom, low_resolution=settings.low_resolution,
+        valid_fraction=recipe.valid_fraction, limit=count,
         normalise=(model.mean, model.std) if isinstance(model, TransferNet) else None,
         workers=workers, cache=cache,
     )  # fmt: skip

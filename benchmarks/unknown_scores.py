@@ -1,128 +1,179 @@
-"""Which score tells landmark photos from unknown ones best, on sources that it was not fitted with?
+"""Which score tells landmark photos from unknown ones best, on sources that nothing was fitted with?
 
-``python benchmarks/unknown_scores.py --unknown ordinary [--export E]`` asks an export for the features of all
-photos once, fits every score with the training photos and with the unknown photos of one half of the
-sources, chooses thresholds on validation photos, and judges on the test photos and the other half of the
-sources, over five divisions of the sources. The folder needs a table ``SOURCES.csv`` with the columns
-``file`` and ``source``. It prints a table and puts it into ``benchmarks/RESULTS.md``.
+``python benchmarks/unknown_scores.py [--export E]`` asks an export for features and logits of photos once.
+Unknown photos that its network trained with serve as examples. The others are divided by their sources, five
+times: the logistic regression is fitted with one half, and all scores are judged by the other. Thresholds are
+chosen on validation photos, so that these are answered as often as the first column says.
+
+Other landmarks are photos in a folder ``other_landmark``; all other unknown photos count as ordinary. Nearest
+neighbours (arXiv:2204.06507), ViM (arXiv:2203.10807), ASH-S (arXiv:2209.09858) and SCALE (arXiv:2310.00227)
+are among the leaders of OpenOOD v1.5 (arXiv:2306.09301) and are made without any unknown photo.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from report import write_section
-from scipy import special
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
 from tqdm.auto import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src.data.decoded import read_picture
-from src.data.folders import find_data_set, stratified_split
+from src.data.folders import find_data_set, list_photos, stratified_split
+from src.data.unknown import find_unknown, sources_of, split_unknown
 from src.evaluate import labelled
-from src.evaluation.calibration import GATE_POWER, fit_gate
+from src.evaluation.calibration import EXAMPLES, fit_score
+from src.evaluation.metrics import OTHER_LANDMARKS
 from src.inference.predictor import Predictor, to_tensor
+from src.models.open_set import OpenSetScore
 
 EXPORT = Path(__file__).resolve().parents[1] / "checkpoints" / "transfer_exported.pt"
-COVERAGES = (0.965, 0.92, 0.9)  # of the validation photos
+COVERAGES = (0.95, 0.92, 0.9)  # of the validation photos
 SEEDS = range(5)
-NEIGHBOURS = 3
-OTHER_LANDMARKS = "other_landmark"  # the kind that is counted by itself
 
-Score = Callable[[np.ndarray], np.ndarray]  # from rows to the higher the surer
+NEIGHBOUR = 10  # of the training photos, whose distance counts
+AXES = 512  # on which ViM expects the features, at most
+SCALED, PRUNED = 0.85, 0.9  # shares of the features that SCALE and ASH-S count as small, as on ImageNet
+
+
+class Seen(NamedTuple):
+    """What an export sees in N photos."""
+
+    features: Tensor  # (N, F)
+    logits: Tensor  # (N, classes)
+
+
+Score = Callable[[Seen], Tensor]  # (N,), the higher the surer
 
 
 class Photos:
-    """Features and logits of photos, and what each of them is."""
+    """Training, validation, test and unknown photos as an export sees them; the last ones never trained."""
 
-    def __init__(self, predictor: Predictor, root: Path, unknown: Path) -> None:
-        known = predictor.class_names
-        train, train_labels = labelled(root / "train", known, known_only=True)
+    def __init__(self, predictor: Predictor, root: Path, folders: Sequence[Path]) -> None:
+        known, trained = predictor.class_names, predictor.info["trained"]
+        train, labels = labelled(root / "train", known, known_only=True)
         test, test_labels = labelled(root / "test", known, known_only=True)
-        with open(unknown / "SOURCES.csv", newline="", encoding="utf-8") as file:
-            table = list(csv.DictReader(file))
-        others = [unknown / row["file"] for row in table]
-        self.labels = np.array([*train_labels, *test_labels, *[-1] * len(others)])
-        trained = predictor.info["trained"]
-        learn, valid = stratified_split(train_labels, trained["valid_fraction"], trained["split_seed"])
-        self.learn, self.valid = np.array(learn), np.array(valid)
-        self.test = len(train) + np.arange(len(test))
-        self.others = len(train) + len(test) + np.arange(len(others))
-        self.sources = [row["source"] for row in table]
-        self.is_landmark = np.array([path.parent.name == OTHER_LANDMARKS for path in others])
-        self.logits, self.features = _asked(predictor, [*train, *test, *others])
-        probabilities = special.softmax(self.logits / predictor.model.temperature, axis=1)
-        self.predicted, self.probability = probabilities.argmax(axis=1), probabilities.max(axis=1)
+        learn, valid = stratified_split(labels, trained["valid_fraction"], trained["split_seed"])
+        sample, parts = _some_of_every_class(learn, np.array(labels)), split_unknown(folders)
+        unknown = [*parts.choose, *parts.judge]
+        self.train = look(predictor, [train[i] for i in sample])
+        self.valid = look(predictor, [train[i] for i in valid])
+        self.test = look(predictor, test)
+        self.unknown = look(predictor, unknown)
+        self.valid_right = self.valid.logits.argmax(1).numpy() == np.array(labels)[valid]
+        self.test_right = self.test.logits.argmax(1).numpy() == test_labels
+        source_of: dict[Path, str | Path] = {}
+        for folder in folders:
+            found = list_photos(folder)
+            source_of.update(zip(found, sources_of(folder, found), strict=True))
+        self.sources = [str(source_of[path]) for path in unknown]
+        self.is_landmark = np.array([OTHER_LANDMARKS in path.parts for path in unknown])
 
-    def divided(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of unknown photos to learn from and to judge on, about half each; no source in both."""
+    def divided(self, seed: int) -> np.ndarray:
+        """(unknown,) bool: a random half, about, that shares no source with the other."""
         sizes = Counter(self.sources)
         halves: list[list[str]] = [[], []]
-        for source in np.random.default_rng(seed).permutation(sorted(sizes)):
-            smaller = min(halves, key=lambda half: sum(sizes[one] for one in half))
-            smaller.append(str(source))
-        mine = np.isin(self.sources, halves[0])
-        return self.others[mine], self.others[~mine]
+        for source in np.random.default_rng(seed).permutation(sorted(sizes)).tolist():
+            min(halves, key=lambda half: sum(sizes[one] for one in half)).append(source)
+        return np.isin(self.sources, halves[0])
+
+
+def _some_of_every_class(positions: Sequence[int], labels: np.ndarray) -> list[int]:
+    """As many of these positions as travel in an export, by chance."""
+    shuffled = np.random.default_rng(0).permutation(positions)
+    return [i for c in np.unique(labels) for i in shuffled[labels[shuffled] == c][:EXAMPLES]]
 
 
 @torch.inference_mode()
-def _asked(predictor: Predictor, paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
-    logits, features = [], []
+def look(predictor: Predictor, paths: Sequence[Path]) -> Seen:
+    """Ask an export, photo by photo as in the app."""
+    features, logits = [], []
     for path in tqdm(paths, unit="photo"):
         picture = to_tensor(read_picture(path, predictor.short_side))[None]
-        one, two, _ = predictor.model.look(predictor.model.preprocess(picture))
-        logits.append(one[0].numpy())
-        features.append(two[0].numpy())
-    return np.array(logits), np.array(features)
+        of_one, seen, _ = predictor.model.infer(predictor.model.preprocess(picture))
+        logits.append(of_one)
+        features.append(seen)
+    return Seen(torch.cat(features), torch.cat(logits))
 
 
-def scores(photos: Photos, predictor: Predictor, learnt: np.ndarray) -> dict[str, Score]:
-    """Every score by its name, fitted with the training photos and these unknown ones."""
-    shipped = predictor.model.gate
-    refitted = fit_gate(photos.features[photos.learn], photos.features[learnt])
-    unit = photos.features / np.linalg.norm(photos.features, axis=1, keepdims=True)
+def scores_of(model: torch.jit.ScriptModule, own: OpenSetScore, train: Seen) -> dict[str, Score]:
+    """Every score by its name; `own` may be fitted again later."""
+    weight, bias = model.evidence, model.network.network.head.bias.detach()
 
-    def gated(gate: torch.nn.Module, power: float) -> Score:
-        with torch.inference_mode():
-            shown = gate(torch.from_numpy(photos.features)).sigmoid()[:, 0].numpy()
-        return lambda rows: shown[rows] ** power * photos.probability[rows]
-
-    def nearer(rows: np.ndarray) -> np.ndarray:
-        """Mean cosine to the nearest photos of the answered landmark, less that to unknown ones."""
-        own = unit[rows] @ unit[photos.learn].T
-        own[photos.labels[photos.learn][None] != photos.predicted[rows][:, None]] = -1
-        unknown = unit[rows] @ unit[learnt].T
-        return _mean_of_largest(own) - _mean_of_largest(unknown)
+    def shaped_energy(seen: Seen, share: float, prune: bool) -> Tensor:
+        return energy(F.linear(shaped(seen.features, share, prune), weight, bias))
 
     return {
-        "largest probability p": lambda rows: photos.probability[rows],
-        "as shipped: its gate^0.5 × p": gated(shipped, GATE_POWER),
-        "refitted gate^0.5 × p": gated(refitted, GATE_POWER),
-        "refitted gate × p": gated(refitted, 1.0),
-        "nearest neighbours": nearer,
-        "log odds of p + 20 × nearest neighbours": lambda rows: (
-            special.logit(photos.probability[rows].clip(1e-9, 1 - 1e-9)) + 20 * nearer(rows)
-        ),
+        "largest probability": lambda seen: (seen.logits / model.temperature).softmax(1).amax(1),
+        "largest logit": lambda seen: seen.logits.amax(1),
+        "energy": lambda seen: energy(seen.logits),
+        "neighbours: own − unknown": lambda seen: own.signs(*seen)[:, 2],
+        "neighbours: own − other landmarks": lambda seen: own.signs(*seen)[:, 3],
+        f"neighbours: the {NEIGHBOUR}th": near(train),
+        "ViM": virtual_logit(train, weight, bias),
+        "ASH-S": lambda seen: shaped_energy(seen, PRUNED, True),
+        "SCALE": lambda seen: shaped_energy(seen, SCALED, False),
+        "logistic regression, as in exports": lambda seen: own(*seen),
     }
 
 
-def _mean_of_largest(similarities: np.ndarray) -> np.ndarray:
-    return np.sort(similarities, axis=1)[:, -NEIGHBOURS:].mean(axis=1)
+def energy(logits: Tensor) -> Tensor:
+    """Logarithm of the summed exponentials: the log odds against a background whose logit is 0."""
+    return logits.logsumexp(dim=1)
+
+
+def near(train: Seen) -> Score:
+    """Minus the distance to the k-th nearest training photo."""
+    known = F.normalize(train.features)
+    return lambda seen: -torch.cdist(F.normalize(seen.features), known).kthvalue(NEIGHBOUR, dim=1).values
+
+
+def virtual_logit(train: Seen, weight: Tensor, bias: Tensor) -> Score:
+    """Energy less a logit of all that training photos do not have: what lies off their principal axes."""
+    origin = -torch.linalg.pinv(weight) @ bias
+    centred = (train.features - origin).double()
+    axes = torch.linalg.eigh(centred.T @ centred).eigenvectors  # the principal ones last
+    rest = axes[:, : -min(AXES, len(axes) // 2)].float()
+
+    def off_axes(seen: Seen) -> Tensor:
+        return ((seen.features - origin) @ rest).norm(dim=1)
+
+    scale = train.logits.amax(1).mean() / off_axes(train).mean()
+    return lambda seen: energy(seen.logits) - scale * off_axes(seen)
+
+
+def shaped(features: Tensor, share: float, prune: bool) -> Tensor:
+    """Features ``(N, F)`` times what grows with the sum of a `share` of small ones, perhaps without these."""
+    largest, places = features.topk(round((1 - share) * features.shape[1]), dim=1)
+    factor = (features.sum(1) / largest.sum(1)).exp()[:, None]
+    return factor * (torch.zeros_like(features).scatter(1, places, largest) if prune else features)
+
+
+def own_score(model: torch.jit.ScriptModule) -> OpenSetScore:
+    """The score of an export with its examples, to be fitted anew."""
+    old = model.score
+    examples, unknown = (torch.zeros(len(one), len(old.center)) for one in (old.examples, old.unknown))
+    score = OpenSetScore(model.temperature, old.center, old.axes, examples, old.owners, unknown)
+    score.load_state_dict(old.state_dict())
+    return score
 
 
 def judged(photos: Photos, score: Score, judge: np.ndarray) -> list[dict[str, float]]:
-    """A row for each coverage: what is answered, and how much of that rightly."""
-    valid, test, unknown = score(photos.valid), score(photos.test), score(judge)
-    other = photos.is_landmark[judge - photos.others[0]]
-    right = photos.predicted[photos.test] == photos.labels[photos.test]
+    """A row for each coverage: what is answered, and how much of that rightly; and how all are ranked."""
+    valid, test, unknown = (score(seen).numpy() for seen in (photos.valid, photos.test, photos.unknown))
+    ordinary, other = unknown[judge & ~photos.is_landmark], unknown[judge & photos.is_landmark]
     rows = []
     for coverage in COVERAGES:
         threshold = np.quantile(valid, 1 - coverage)
@@ -131,44 +182,64 @@ def judged(photos: Photos, score: Score, judge: np.ndarray) -> list[dict[str, fl
             {
                 "coverage": coverage,
                 "test answered": answered.mean(),
-                "of these right": right[answered].mean(),
-                "ordinary answered": (unknown[~other] >= threshold).mean(),
-                "other landmarks answered": (unknown[other] >= threshold).mean(),
+                "of these right": photos.test_right[answered].mean(),
+                "ordinary answered": (ordinary >= threshold).mean(),
+                "other landmarks answered": (other >= threshold).mean() if len(other) else np.nan,
+                "AUROC ordinary": auroc(test, ordinary),
+                "AUROC other landmarks": auroc(test, other),
             }
         )
     return rows
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        "benchmarks/unknown_scores.py", description=(__doc__ or "").split("\n")[0]
-    )
-    parser.add_argument("--export", type=Path, default=EXPORT)
-    parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
-    parser.add_argument("--unknown", type=Path, required=True, help="photos of no landmark, with SOURCES.csv")
-    options = parser.parse_args()
-    predictor = Predictor.load(options.export)
-    photos = Photos(predictor, find_data_set(options.data), options.unknown)
-    rows = []
-    for seed in SEEDS:
-        learnt, judge = photos.divided(seed)
-        for name, score in scores(photos, predictor, learnt).items():
-            rows += [{"score": name, **row} for row in judged(photos, score, judge)]
-    table = pd.DataFrame(rows).groupby(["coverage", "score"], sort=False)
-    mean, spread = table.mean(), table.std()
+def auroc(known: np.ndarray, unknown: np.ndarray) -> float:
+    """How often a known photo has the higher score; NaN where there are no unknown ones."""
+    if not len(unknown):
+        return np.nan
+    return roc_auc_score(np.repeat([1, 0], [len(known), len(unknown)]), np.concatenate([known, unknown]))
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Mean and spread over the divisions."""
+    groups = table.groupby(["coverage", "score"], sort=False)
+    mean, spread = groups.mean(), groups.std()
     lines = [f"| validation photos answered | score | {' | '.join(mean.columns)} |"]
     lines.append("| --- " * (len(mean.columns) + 2) + "|")
     for (coverage, name), values in mean.iterrows():
-        cells = [
-            f"{value:.1%} ± {spread.loc[(coverage, name), column]:.1%}" for column, value in values.items()
-        ]
-        lines.append(f"| {coverage:.1%} | {name} | {' | '.join(cells)} |")
-    about = (
-        f"Scores of `{options.export.name}`, fitted with training photos and photos of one half of the\n"
-        f"sources, judged on test photos and the other half: mean and spread over {len(SEEDS)} divisions."
+        cells = []
+        for column, value in values.items():
+            form = "{:.3f} ± {:.3f}" if column.startswith("AUROC") else "{:.1%} ± {:.1%}"
+            cells.append("–" if np.isnan(value) else form.format(value, spread.loc[(coverage, name), column]))
+        lines.append(f"| {coverage:.0%} | {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """The command line."""
+    about, _, details = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser("benchmarks/unknown_scores.py", description=about)
+    parser.add_argument("--export", type=Path, default=EXPORT)
+    parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
+    parser.add_argument(
+        "--unknown", type=Path, action="append", help="photos of no landmark (default: see README)"
     )
-    write_section("Scores for unknown photos", about, "\n".join(lines))
+    options = parser.parse_args()
+    root, predictor = find_data_set(options.data), Predictor.load(options.export)
+    folders = find_unknown(options.unknown, root)
+    if not folders or not hasattr(predictor.model.score, "signs"):
+        parser.error("This needs photos of no landmark, and an export of a network that trained with some.")
+    photos = Photos(predictor, root, folders)
+    regression = own_score(predictor.model)
+    scores = scores_of(predictor.model, regression, photos.train)
+    rows = []
+    for seed in SEEDS:
+        fit = photos.divided(seed)
+        to_fit = (photos.unknown.features[fit], photos.unknown.logits[fit])
+        fit_score(regression, photos.valid, photos.valid_right, to_fit)
+        for name, score in scores.items():
+            rows += [{"score": name, **row} for row in judged(photos, score, ~fit)]
+    details += f"\n\n{len(photos.sources)} photos are divided, {photos.is_landmark.sum()} of other landmarks."
+    write_section("Scores for unknown photos", f"{about}\n\n{details}", markdown(pd.DataFrame(rows)))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from src import console
 from src.data.errors import DataError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from src.evaluation.predictions import Predictions
     from src.inference.predictor import Predictor
 
@@ -51,26 +53,26 @@ def labelled(folder: Path, known: Sequence[str], *, known_only: bool = False) ->
 def not_learnt(info: Mapping, folder: Path) -> tuple[list[Path], int]:
     """The photos of a folder that an export did not learn from, and how many of them it did.
 
-    The export's ``model.json`` lists the digests of those that it learnt from. Older ones say only how many
-    photos they were measured on: where that is half of the folder, `split_unknown` tells which half.
-    DataError where none is left.
+    The export's ``model.json`` lists the digests of those that it learnt from. DataError where none is left.
     """
     from src.data.decoded import content_digests
-    from src.data.folders import list_photos, split_unknown
+    from src.data.folders import list_photos
 
     photos = list_photos(folder)
-    kept = photos
-    if "unknown_learnt" in info:
-        learnt, digests = set(info["unknown_learnt"]), content_digests(photos)
-        kept = [photo for photo in photos if digests[photo] not in learnt]
-    elif len(photos) > 1 and len(half := split_unknown(folder)[1]) == info.get("test", {}).get("n_unknown"):
-        kept = half
+    learnt, digests = set(info.get("unknown_learnt", ())), content_digests(photos)
+    kept = [photo for photo in photos if digests[photo] not in learnt]
     if not kept:
         raise DataError(f"The export learnt from all photos of {folder}: name a folder with others.")
     return kept, len(photos) - len(kept)
 
 
-def write_results(out: Path, result: Mapping, predictions: Predictions, unknown: Predictions | None) -> None:
+def write_results(
+    out: Path,
+    result: Mapping,
+    predictions: Predictions,
+    unknown: Predictions | None,
+    kinds: pd.DataFrame | None,
+) -> None:
     """Write figures.json, the tables and the pictures of one evaluation into the folder `out`."""
     from src.evaluation.metrics import per_class
     from src.evaluation.plots import plot_all
@@ -81,7 +83,7 @@ def write_results(out: Path, result: Mapping, predictions: Predictions, unknown:
     per_class(predictions).to_csv(out / "per_class.csv", index=False)
     if unknown is not None:
         unknown.table.to_csv(out / "unknown.csv", index=False, errors="surrogateescape")
-    for name, drawing in plot_all(predictions, unknown, result["threshold"]).items():
+    for name, drawing in plot_all(predictions, result["threshold"], unknown, kinds).items():
         drawing.savefig(out / f"{name}.png")
 
 
@@ -132,7 +134,7 @@ def evaluate(args: argparse.Namespace) -> None:
         found = figures(predict_export(predictor, others, their_labels), threshold)
         result |= {f"{key}_{one.resolve().name}": found[key] for key in ALSO}
     out = args.out or Path("evaluation") / args.export.stem
-    write_results(out, result, predictions, unknown)
+    write_results(out, result, predictions, unknown, kinds)
     print(f"{args.export} on {len(paths)} photos of {len(set(labels))} landmarks in {folder}\n")
     print(compare({args.export.stem: result}).T.to_string(header=False))
     for one in further:

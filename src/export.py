@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,54 +23,53 @@ def export_run(
     root: str | Path,
     path: str | Path,
     *,
-    unknown: str | Path | None = None,
+    unknown: Sequence[str | Path] = (),
     limit: int | None = None,
 ) -> Predictor:
     """Calibrate, export and measure the best network of a run.
 
-    Temperature and threshold come from the validation pictures; the test pictures are read once, by
-    the finished export, for the figures in its ``model.json``.
+    Temperature, score and threshold come from the validation pictures and from unknown photos of other
+    sources; the test pictures are read once, by the finished export, for the figures in its ``model.json``.
 
     Args:
         run: folder of the run, with ``best.pt``.
         root: the data set that it was trained on.
         path: the export to write.
-        unknown: folder of photos of no landmark.
+        unknown: folders of photos of no landmark.
         limit: as in `load_pictures`.
 
     Raises:
         DataError, CheckpointError, ExportError: what is wrong with the data, the run or the export.
     """
-    from src.data.folders import load_pictures, split_unknown
+    from src.data.folders import load_pictures
+    from src.data.unknown import split_unknown
     from src.evaluation.calibration import calibrate
     from src.evaluation.metrics import figures
     from src.evaluation.predictions import predict_export
     from src.inference.exporter import add_info, export
     from src.models.checkpoints import CheckpointError, restore
-    from src.models.tta import MirrorTTA
+    from src.models.tta import TTA, Views
     from src.training.recipes import RECIPES
 
     network, state = restore(Path(run) / "best.pt")
+    parts, recipe = split_unknown(unknown), RECIPES[state["architecture"]["model"]]
     pictures = load_pictures(
         root,
         eval_size=state["size"],
         normalise=(state["mean"], state["std"]),
-        valid_fraction=state.get("valid_fraction") or state["settings"]["valid_fraction"],
+        valid_fraction=state["valid_fraction"],
         split_seed=state["split_seed"],
-        unknown=unknown if state.get("outlier_exposure", state.get("met_others")) else None,
+        unknown=parts.learn if state["background"] else (),
         limit=limit,
     )
     if state["class_names"] != pictures.class_names:
         raise CheckpointError(f"{run} was trained on other classes than {root} holds: give its own data set.")
-    augmented = MirrorTTA(network, RECIPES[state["architecture"]["model"]].again)
-    calibration, validated = calibrate(augmented, pictures, unknown)
-    info = {
-        "trained": state.get("trained", state["settings"]),  # older runs have no such entry
-        "valid": figures(validated, calibration.threshold),
-    }
+    augmented = TTA(network, Views(recipe.again, recipe.blurred_side, state["background"]))
+    calibration, validated = calibrate(augmented, pictures, parts.choose, recipe.coverage)
+    info = {"trained": state["trained"], "valid": figures(validated, calibration.threshold)}
     predictor = export(augmented, pictures, path, calibration, info=info)
     tested = predict_export(predictor, pictures.test.dataset)
-    rejected = predict_export(predictor, split_unknown(unknown)[1]) if unknown else None
+    rejected = predict_export(predictor, parts.judge) if parts.judge else None
     return add_info(path, {"test": figures(tested, calibration.threshold, rejected)})
 
 
@@ -79,11 +79,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("run", type=Path, help="folder of a run, with best.pt")
     parser.add_argument("file", type=Path, help="the export to write")
     parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
-    parser.add_argument("--unknown", type=Path, help="photos of no landmark (default: see README)")
-    parser.add_argument("--others", type=Path, dest="unknown", help=argparse.SUPPRESS)  # its former name
+    parser.add_argument(
+        "--unknown",
+        type=Path,
+        action="append",
+        help="folder of photos of no landmark; may be given several times (default: see README)",
+    )
     options = parser.parse_args(arguments)
 
-    from src.data.folders import find_data_set, find_unknown
+    from src.data.folders import find_data_set
+    from src.data.unknown import find_unknown
     from src.inference.exporter import ExportError
     from src.models.checkpoints import CheckpointError
 

@@ -22,10 +22,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--unknown",
         type=Path,
-        help="photos of no landmark, half of which a network learns to be unsure about (outlier exposure; "
-        "default for the pretrained one: see README)",
+        action="append",
+        help="folder of photos of no landmark, most of which train along as a class of their own; may be "
+        "given several times (default: see README)",
     )
-    parser.add_argument("--others", type=Path, dest="unknown", help=argparse.SUPPRESS)  # its old name
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="where checkpoints go")
     parser.add_argument("--backbone", help="torchvision or timm network, instead of the recipe's")
     parser.add_argument("--weights", help='of the backbone: "pretrained" (the default), or a local file')
@@ -71,7 +71,8 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 def _train(options: argparse.Namespace) -> None:
     import torch  # here, as the modules below: --help answers at once
 
-    from src.data.folders import find_data_set, find_unknown
+    from src.data.folders import find_data_set
+    from src.data.unknown import find_unknown, split_unknown
     from src.models.classifier import Classifier
     from src.models.pretrained import DEFAULT_BACKBONE, build_transfer
     from src.models.scratch import LandmarkNet
@@ -86,17 +87,16 @@ def _train(options: argparse.Namespace) -> None:
     torch.manual_seed(list(recipe.phases.values())[-1].seed)
     model: Classifier
     if options.model == "scratch":
-        model, unknown = LandmarkNet(classes), options.unknown
+        model = LandmarkNet(classes)
     else:
         backbone, weights = options.backbone or DEFAULT_BACKBONE, options.weights or "pretrained"
         model = build_transfer(backbone, classes, weights=weights)
-        unknown = find_unknown(options.unknown, root)
     history, _ = run_recipe(
         model,
         recipe,
         root,
         options.runs / options.model,
-        unknown=unknown,
+        unknown=split_unknown(find_unknown(options.unknown, root)).learn,
         limit=options.limit,
         workers=options.workers,
     )

@@ -16,13 +16,14 @@ OLD = {"name": "The Taj", "city": "Agra"}  # facts that only the export has
 class Fixed(Answering):
     """Says the same of each picture."""
 
-    def __init__(self):
-        classes = [describe(name).to_dict() for name in NAMES]
+    def __init__(self, probabilities=(0.2, 0.1, 0.7), known=0.35, names=NAMES):
+        classes = [describe(name).to_dict() for name in names]
         classes[0] |= OLD
         super().__init__({"classes": classes, "known_threshold": 0.5, "size": 32})
+        self.said = np.array(probabilities, np.float32), known
 
     def scores(self, picture):
-        return np.array([0.2, 0.1, 0.7], np.float32), 0.35
+        return self.said
 
 
 def write(tmp_path, *rows):
@@ -37,6 +38,34 @@ def test_scores_become_answers():
     assert [guess.probability for guess in answer.guesses] == pytest.approx([0.35, 0.1, 0.05])
     assert (answer.known, answer.recognised) == (0.35, False)
     assert again == answer
+
+
+def test_a_landmark_that_is_surer_than_its_share_leaves_the_others_what_remains():
+    [answer] = Fixed([0.3, 0.2, 0.5], 0.8).predict(["a picture"])
+    assert [guess.probability for guess in answer.guesses] == pytest.approx([0.8, 0.12, 0.08])
+    [answer] = Fixed([0.3, 0.2, 0.5], 0.5).predict(["a picture"])
+    assert [guess.probability for guess in answer.guesses] == pytest.approx([0.5, 0.3, 0.2])
+
+
+def probabilities_of_every_kind():
+    chance = np.random.default_rng(0)
+    for sharpness in (0.01, 1.0, 30.0, 1000.0):
+        logits = sharpness * chance.normal(size=(20, 7))
+        yield from np.exp(logits - logits.max(1, keepdims=True))
+    yield from (np.eye(7)[3], np.ones(7))
+
+
+@pytest.mark.parametrize("known", [0.0, 1e-7, 0.1, 0.5, 0.9, 1 - 1e-7, 1.0])
+def test_probabilities_of_guesses_are_in_order_and_never_more_than_one_together(known):
+    for odds in probabilities_of_every_kind():
+        probabilities = (odds / odds.sum()).astype(np.float32)
+        [answer] = Fixed(probabilities, known, [f"0{n}.Tower_{n}" for n in range(7)]).predict(["a picture"])
+        said = [guess.probability for guess in answer.guesses]
+        assert said[0] == answer.known == known
+        assert np.diff(said).max() <= 1e-12 and min(said) >= 0
+        assert sum(said) <= 1 + 1e-6  # as the probabilities themselves, in float32
+        order = [int(guess.landmark.class_name[:2]) for guess in answer.guesses]
+        assert order == np.argsort(-probabilities, kind="stable")[:5].tolist()
 
 
 def test_rows_of_the_user_replace_facts_of_the_export(tmp_path):

@@ -15,6 +15,7 @@ from src.data import decoded as decoding
 from src.data.dataset import EpochSampler, PictureDataset
 from src.data.decoded import CACHED_SIDE, DECODERS, DecodedPictures, channel_statistics, decoder_version
 from src.data.folders import (
+    UNKNOWN,
     DataError,
     find_data_set,
     list_photos,
@@ -153,6 +154,32 @@ def test_limit_takes_every_class(data_set, tmp_path):
     assert len(pictures.train.dataset) == 6
 
 
+def test_unknown_photos_join_the_training_pictures_alone(data_set, tmp_path):
+    unknown = sorted(make_unknown(tmp_path / "unknown").iterdir())[:12]
+    common = {"sizes": (32,), "workers": 0, "unknown": unknown, "cache": tmp_path / "cache"}
+    pictures, fewer = load_pictures(data_set, **common), load_pictures(data_set, limit=12, **common)
+    train = pictures.train.dataset
+    labels = dict(zip(train.paths, train.labels, strict=True))
+    assert [path for path, label in labels.items() if label == UNKNOWN] == unknown
+    assert UNKNOWN not in pictures.valid.dataset.labels + pictures.test.dataset.labels
+    assert len(train) == 24 + 12
+    assert Counter(fewer.train.dataset.labels) == {0: 4, 1: 4, 2: 4, UNKNOWN: 6}, "the same share"
+
+
+def test_training_pictures_can_be_seen_as_in_evaluation(data_set, tmp_path):
+    unknown = sorted(make_unknown(tmp_path / "unknown").iterdir())
+    pictures = load_pictures(
+        data_set, sizes=(40,), eval_size=32, workers=0, unknown=unknown, cache=tmp_path / "cache"
+    )
+    train, positions = pictures.train.dataset, [30, 2, 17, 2]
+    plain = pictures.plain(positions)
+    assert plain.dataset.paths == [train.paths[i] for i in positions]
+    seen, labels = next(iter(plain))
+    assert labels.tolist() == [train.labels[i] for i in positions] and labels[0] == UNKNOWN
+    expected = torch.stack([pictures.valid.dataset.transform(train.picture(i)) for i in positions])
+    assert torch.equal(seen, expected)
+
+
 def test_statistics_are_those_of_the_training_pictures_alone(data_set, tmp_path):
     paths, *_ = list_pictures(data_set / "train")
     mean, std = channel_statistics(DecodedPictures(paths, tmp_path / "cache"), paths)
@@ -232,7 +259,7 @@ def test_the_name_of_the_decoder_stands_for_all_modules_that_decode():
 
 
 def test_files_are_hashed_once_and_decoded_once_for_all_splits(data_set, tmp_path, monkeypatch):
-    unknown = make_unknown(tmp_path / "unknown")
+    unknown = sorted(make_unknown(tmp_path / "unknown", 10).iterdir())
     reads, read_bytes = Counter(), Path.read_bytes
 
     def counted(path):

@@ -18,7 +18,6 @@ from torch import nn
 from src import evaluate
 from src.data.decoded import content_digest
 from src.data.errors import DataError
-from src.data.folders import split_unknown
 from src.evaluation.metrics import milliseconds
 from src.evaluation.predictions import predict_export
 from src.inference.answers import Answering
@@ -145,7 +144,7 @@ def test_the_command_writes_every_file(export, data, tmp_path, monkeypatch, caps
     out = tmp_path / "evaluation" / "by_colour"
     assert {path.name for path in out.iterdir()} == {
         "figures.json", "predictions.csv", "per_class.csv", "unknown.csv", "confusion.png",
-        "reliability.png", "mistakes.png", "per_class.png", "rejection.png",
+        "reliability.png", "mistakes.png", "per_class.png", "rejection.png", "kinds.png", "unknown.png",
     }  # fmt: skip
     result = json.loads((out / "figures.json").read_text())
     assert result["accuracy"] == pytest.approx(14 / 15)
@@ -174,7 +173,7 @@ def test_the_command_measures_the_folder_it_is_told(export, data, tmp_path):
     result = json.loads((out / "figures.json").read_text())
     assert result["n"] == 3
     assert result["auroc_unknown"] is None
-    assert not (out / "rejection.png").exists()
+    assert not {"rejection.png", "kinds.png", "unknown.png"} & {path.name for path in out.iterdir()}
 
 
 def test_what_an_export_does_not_know_may_be_left_out(export, data, tmp_path, capsys):
@@ -264,17 +263,15 @@ def test_photos_that_the_network_learnt_from_do_not_judge_it(data, unknown_folde
     assert f"1 of 6 photos in {second} were learnt from" in printed
 
 
-def test_an_older_export_is_judged_by_the_half_that_it_was_measured_on(
+def test_an_export_that_does_not_say_what_it_learnt_from_is_judged_by_all(
     data, unknown_folders, tmp_path, capsys
 ):
     first, second = unknown_folders
     export = write_export(tmp_path / "e.pt", test={"n_unknown": 5})
-    measured(export, data, tmp_path / "out", first)
-    judged = set(pd.read_csv(tmp_path / "out" / "unknown.csv").path)
-    assert judged == {str(path) for path in split_unknown(first)[1]}
-    assert f"5 of 10 photos in {first} were learnt from" in capsys.readouterr().out
-    assert measured(export, data, tmp_path / "out", second)["n_unknown"] == 5
-    assert f"all of {second} are judged" in capsys.readouterr().out
+    assert measured(export, data, tmp_path / "out", first, second)["n_unknown"] == 15
+    printed = capsys.readouterr().out
+    assert f"all of {first} are judged" in printed and f"all of {second} are judged" in printed
+    assert "were learnt from" not in printed
 
 
 @pytest.mark.parametrize("command", ["evaluate", "export"])

@@ -219,6 +219,11 @@ def test_auroc_of_the_known_against_the_unknown():
     assert "answered_unknown" not in same
 
 
+def test_no_answer_to_an_unknown_photo_is_right_where_the_error_of_known_is_measured():
+    result = figures(said([0], [0], known=[0.8]), unknown=said([-1], [0], known=[0.1]))
+    assert result["ece_known"] == pytest.approx((0.2 + 0.1) / 2)
+
+
 def test_figures_need_labels():
     with pytest.raises(ValueError, match="label"):
         figures(said([0, -1], [0, 0]))
@@ -235,29 +240,74 @@ def test_temperature_is_recovered(temperature):
     probabilities = torch.tensor(scaled).softmax(1).float().numpy()
     assert fit_temperature(probabilities, labels) == pytest.approx(temperature, rel=0.08)
 
-    names, paths = list("abcde"), [""] * len(labels)
-    before = Predictions(paths, labels, probabilities, probabilities.max(1), names)
-    after = before.with_temperature(temperature)
-    assert after.probabilities == pytest.approx(true, abs=1e-4)
-    assert after.known == pytest.approx(true.max(1), abs=1e-4)
-    assert after.probabilities.dtype == np.float32
+
+def tags_right(predictions, unknown, threshold):
+    """Of the tags in a library, a tenth of whose photos show a landmark, the share that is right."""
+    answered = predictions.answered(threshold)
+    right, wrong = predictions.correct[answered].sum() / len(answered), (unknown >= threshold).mean()
+    return 0.1 * right / (0.1 * answered.mean() + 0.9 * wrong)
 
 
-def test_the_chosen_threshold_answers_its_share():
-    n = 200
-    predictions = said([0] * n, [0] * n, known=np.linspace(0.01, 1, n))
-    threshold = choose_threshold(predictions, coverage=0.95)
+def searched(predictions, unknown, coverage, aim):
+    """The threshold that answers no less than it must and reaches the aim, by trying all of them."""
+    thresholds = np.unique(predictions.known.astype(np.float64))
+    enough = [t for t in thresholds if predictions.answered(t).mean() >= coverage]
+    reached = [t for t in thresholds if tags_right(predictions, unknown, t) >= aim]
+    return min(reached) if reached and min(reached) in enough else max(enough)
+
+
+def judged(seed, overlap):
+    """Predictions whose surer answers are righter, in steps of 0.02, and `known` of unknown photos."""
+    chance = np.random.default_rng(seed)
+    known = np.round(chance.beta(5, 1, 150) * 50) / 50
+    wrong = (chance.random(150) > 0.5 + 0.5 * known).astype(int)
+    unknown = np.round(chance.beta(1, 5 / overlap, 200) * 50) / 50
+    return said([0] * 150, wrong, known=known), unknown.astype(np.float32)
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.9, 1.0])
+@pytest.mark.parametrize("overlap", [0.2, 1.0, 3.0])
+def test_the_chosen_threshold_is_that_of_a_search_through_all(coverage, overlap):
+    for seed in range(20):
+        predictions, unknown = judged(seed, overlap)
+        for aim in (0.7, 0.9, 0.97):
+            found = choose_threshold(predictions, unknown, coverage, aim)
+            assert found == searched(predictions, unknown.astype(np.float64), coverage, aim)
+
+
+def test_no_lower_threshold_than_the_chosen_one_reaches_the_aim():
+    predictions, unknown = judged(0, 0.2)
+    threshold = choose_threshold(predictions, unknown, 0.5, 0.9)
+    assert tags_right(predictions, unknown, threshold) >= 0.9
+    assert predictions.answered(threshold).mean() > 0.5, "the aim decides and not the coverage"
+    below = predictions.known[predictions.known < threshold]
+    assert all(tags_right(predictions, unknown, lower) < 0.9 for lower in below)
+
+
+def test_coverage_comes_before_the_aim():
+    known = np.linspace(0.01, 1, 100)
+    predictions = said([0] * 100, [0] * 100, known=known)
+    unknown = np.full(50, 0.5)  # all above 0.5 would be right
+    assert choose_threshold(predictions, unknown, 0.4) == pytest.approx(0.51)
+    assert predictions.answered(choose_threshold(predictions, unknown, 0.9)).mean() == 0.9
+    assert choose_threshold(predictions, np.ones(50), 0.9) == choose_threshold(predictions, unknown, 0.9)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("unknown", [None, np.empty(0)])
+def test_without_unknown_photos_the_chosen_threshold_answers_its_share(unknown):
+    predictions = said([0] * 200, [1] * 200, known=np.linspace(0.01, 1, 200))
+    threshold = choose_threshold(predictions, unknown, 0.95)
     assert predictions.answered(threshold).mean() == pytest.approx(0.95)
 
 
-def test_the_chosen_threshold_rises_until_the_answers_are_right():
-    known = np.linspace(0.01, 1, 200)
-    predictions = said([0] * 200, (known < 0.4).astype(int), known=known)  # the unsure are wrong
-    answered = predictions.answered(choose_threshold(predictions, accuracy=0.9))
-    assert predictions.correct[answered].mean() >= 0.9
-    assert answered.mean() == pytest.approx(0.605 / 0.9, abs=0.01)
-    hopeless = said([0, 0], [1, 1], known=[0.3, 0.6])
-    assert choose_threshold(hopeless) == pytest.approx(0.6)
+def test_photos_that_are_equally_known_are_answered_together():
+    predictions = said([0] * 10, [0] * 10, known=[0.9] * 4 + [0.7] * 5 + [0.1])
+    assert choose_threshold(predictions, coverage=0.5) == pytest.approx(0.7)
+    # of 100 photos nine landmarks and nine others get tags at 0.7
+    unknown = np.array([0.7] + [0.2] * 9, dtype=np.float32)
+    assert choose_threshold(predictions, unknown, 0.3, aim=0.49) == pytest.approx(0.7)
+    assert choose_threshold(predictions, unknown, 0.3, aim=0.51) == pytest.approx(0.9)
 
 
 def test_mcnemar_is_exact_and_symmetric():

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,8 +19,9 @@ from src.data.folders import load_pictures
 from src.export import export_run, main
 from src.inference.exporter import Calibration, ExportError, add_info, carried_files, export
 from src.inference.predictor import SUMS, Predictor, to_tensor
+from src.models.open_set import LargestProbability
 from src.models.scratch import LandmarkNet, NetSettings
-from src.models.tta import MirrorTTA
+from src.models.tta import TTA, Views, unsure
 from src.training.loop import fit
 from src.training.recipes import TrainSettings
 
@@ -58,7 +61,8 @@ def network():
 
 @pytest.mark.parametrize("size", [(40, 60), (60, 40), (32, 32), (333, 100), (48, 1000)])
 def test_network_export_and_reloaded_export_agree(pictures, network, tmp_path, size):
-    exported = export(network, pictures, tmp_path / "e.pt", Calibration(temperature=1.5))
+    calibration = Calibration(temperature=1.5, score=LargestProbability(1.5))
+    exported = export(network, pictures, tmp_path / "e.pt", calibration)
     reloaded = Predictor.load(tmp_path / "e.pt")
     x = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
     with torch.inference_mode():
@@ -72,22 +76,32 @@ def test_network_export_and_reloaded_export_agree(pictures, network, tmp_path, s
     assert torch.allclose(alone, probabilities, atol=1e-5)
 
 
-def test_an_export_averages_with_the_mirror_image_where_it_is_unsure(pictures, network, tmp_path):
+@pytest.mark.parametrize(("side", "background"), [(0, False), (16, False), (0, True), (16, True)])
+def test_an_export_averages_with_further_views_where_it_is_unsure(
+    pictures, network, tmp_path, side, background
+):
     x = torch.randint(0, 256, (6, 3, 50, 40), dtype=torch.uint8)
     with torch.inference_mode():
         seen = torch.stack([pictures.valid.dataset.transform(picture) for picture in x])
-        ranks = network(seen).softmax(1).amax(1).sort().values
-        twice = MirrorTTA(network, (ranks[:2].mean().item(), ranks[3:5].mean().item()))
-        exported = export(twice, pictures, tmp_path / "e.pt")
-        expected = twice(seen).softmax(1)
+        logits = network(seen)
+        shares = torch.cat([logits, torch.zeros(6, int(background))], 1).softmax(1)
+        ranks = shares[:, :3].amax(1).sort().values
+        again = ranks[:2].mean().item(), ranks[3:5].mean().item()
+        rows = unsure(logits, again, background)
+        augmented = TTA(network, Views(again, side, background))
+        exported = export(augmented, pictures, tmp_path / "e.pt")
+        expected = augmented(seen).softmax(1)
         alone = torch.cat([exported.model(picture[None]) for picture in x])
         assert torch.allclose(exported.model(x), expected, atol=1e-5)
         assert torch.allclose(alone, expected, atol=1e-5)
-        assert ((expected - network(seen).softmax(1)).abs().amax(1) > 1e-4).sum() == 3
+        changed = (expected - network(seen).softmax(1)).abs().amax(1) > 1e-4
+        assert torch.nonzero(changed)[:, 0].tolist() == rows.tolist() and len(rows) == 3
         heat = exported.model.heat(x)
         assert torch.allclose(
             torch.cat([exported.model.heat(picture[None]) for picture in x]), heat, atol=1e-4
         )
+    info = Predictor.load(tmp_path / "e.pt").info["architecture"]
+    assert info["views"] == {"again": list(again), "side": side, "background": background}
 
 
 @pytest.mark.parametrize("shape", [(3, 40, 40), (1, 4, 40, 40), (1, 3, 31, 40), (1, 3, 40, 8)])
@@ -135,6 +149,16 @@ def test_an_export_that_answers_differently_never_replaces_the_old_one(pictures,
         export(network, shifted, path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir() if "e.pt" in p.name] == ["e.pt"]
+
+
+def test_an_export_that_is_otherwise_sure_than_its_network_is_not_written(pictures, network, tmp_path):
+    class Fickle(torch.nn.Module):
+        def forward(self, features: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+            return torch.full([len(logits)], 0.2 if torch.jit.is_scripting() else 0.3)
+
+    with pytest.raises(ExportError, match=r"differently.* \(by 0\.100\)"):
+        export(network, pictures, tmp_path / "e.pt", Calibration(score=Fickle()))
+    assert not (tmp_path / "e.pt").exists()
 
 
 def test_the_file_carries_what_the_app_needs(pictures, network, tmp_path):
@@ -188,6 +212,20 @@ def test_a_run_becomes_a_measured_export(data_set, pictures, tmp_path, monkeypat
     assert info["trained"]["phases"]["train"]["epochs"] == 12
     assert main([str(tmp_path / "none"), str(tmp_path / "e.pt"), "--data", str(data_set)]) == 2
     assert "none" in capsys.readouterr().err
+
+
+def test_the_command_takes_the_folders_given_or_those_beside_the_data_set(data_set, tmp_path, monkeypatch):
+    (tmp_path / "ordinary").mkdir()
+    asked = []
+
+    def spy(run, root, path, *, unknown):
+        asked.append(unknown)
+        return SimpleNamespace(info={"test": {}})
+
+    monkeypatch.setattr("src.export.export_run", spy)
+    command = ["run", "e.pt", "--data", str(data_set)]
+    assert main(command) == main([*command, "--unknown", "one", "--unknown", "two"]) == 0
+    assert asked == [[tmp_path / "ordinary"], [Path("one"), Path("two")]]
 
 
 def test_sums_beside_exports_follow_them_and_stop_what_was_changed(pictures, network, tmp_path):

@@ -3,10 +3,12 @@
 import math
 
 import fake_device
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from src.data.folders import UNKNOWN
 from src.models.pretrained import build_transfer
 from src.training.optimization import (
     LandmarkLoss,
@@ -25,14 +27,38 @@ def test_label_smoothing_by_hand():
     assert LandmarkLoss(0.1)(logits, torch.tensor([0])) == pytest.approx(expected.item())
 
 
-def test_a_photo_of_no_landmark_should_look_like_every_class_alike():
-    loss = LandmarkLoss(0.1)
-    logits = torch.tensor([[2.0, 0.0, 0.0], [1.0, 1.0, 1.0], [9.0, 0.0, 0.0]])
-    assert loss(logits[1:2], torch.tensor([-1])) == pytest.approx(math.log(3))
-    assert loss(logits[2:], torch.tensor([-1])) > 2 * math.log(3)
-    alone = [loss(logits[:1], torch.tensor([0])), loss(logits[2:], torch.tensor([-1]))]
-    together = loss(logits[[0, 2]], torch.tensor([0, -1]))
-    assert together == pytest.approx(sum(alone).item() / 2)
+def written_out(logits, targets):
+    """The cross entropy of logits (N, C) against probabilities of these classes and the background."""
+    exponents = np.exp(np.column_stack([logits, np.zeros(len(logits))]))
+    return -(targets * np.log(exponents / exponents.sum(1, keepdims=True))).sum(1).mean()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_photos_of_no_landmark_are_one_more_class_whose_logit_is_zero(smoothing):
+    logits = np.random.default_rng(0).normal(size=(4, 3)) * 3
+    labels = [1, UNKNOWN, 0, UNKNOWN]
+    targets = (1 - smoothing) * np.eye(4)[[1, 3, 0, 3]] + smoothing / 4
+    loss = LandmarkLoss(smoothing, background=True)
+    expected = written_out(logits, targets)
+    assert loss(torch.tensor(logits), torch.tensor(labels)).item() == pytest.approx(expected)
+    assert loss(torch.tensor(logits), torch.tensor([1, 3, 0, 3])).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_of_mixed_targets_the_last_column_is_the_background(smoothing):
+    chance = np.random.default_rng(0)
+    logits, targets = chance.normal(size=(4, 3)) * 3, chance.dirichlet(np.ones(4), 4)
+    expected = written_out(logits, (1 - smoothing) * targets + smoothing / 4)
+    found = LandmarkLoss(smoothing, background=True)(torch.tensor(logits), torch.tensor(targets))
+    assert found.item() == pytest.approx(expected)
+
+
+def test_an_unknown_photo_pushes_all_logits_down_and_a_landmark_pushes_its_own_up():
+    logits = torch.zeros(2, 3, requires_grad=True)
+    LandmarkLoss(background=True)(logits, torch.tensor([UNKNOWN, 2])).backward()
+    assert (logits.grad[0] > 0).all()
+    assert (logits.grad[1] > 0).tolist() == [True, True, False]
+    assert logits.grad[1].sum() < 0, "it is pushed away from the background, too"
 
 
 @pytest.mark.parametrize(

@@ -1,34 +1,49 @@
-"""Calibration, gate and threshold, and what of them an export carries."""
+"""Calibration, open-set score and threshold, and what of them an export carries."""
 
 import json
 from functools import partial
 
+import fake_device
 import numpy as np
 import pytest
 import torch
-from conftest import colour_net, make_unknown
+from conftest import colour_net, make_data_set, make_unknown
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from src import evaluate
-from src.data.folders import DataError, find_unknown, load_pictures, split_unknown
-from src.evaluation.calibration import GATE_POWER, calibrate, fit_gate
+from src.data.decoded import content_digest, read_array
+from src.data.folders import load_pictures
+from src.data.unknown import split_unknown
+from src.evaluation import calibration as calibrating
+from src.evaluation.calibration import calibrate
 from src.evaluation.predictions import extract_features, predict_export
 from src.export import export_run
 from src.inference.exporter import export
+from src.models.open_set import LargestProbability, OpenSetScore
 from src.models.scratch import LandmarkNet, NetSettings
+from src.models.tta import TTA
 from src.training.loop import fit
 from src.training.recipes import TrainSettings
 
+GRAY = ([0.5, 0.5, 0.5], [0.25, 0.25, 0.25])
+
 
 @pytest.fixture
-def unknown(tmp_path):
+def folder(tmp_path):
     return make_unknown(tmp_path / "not_landmarks")
 
 
 @pytest.fixture
+def unknown(folder):
+    return split_unknown([folder])
+
+
+@pytest.fixture
 def loaded(data_set, tmp_path):
-    gray = ([0.5, 0.5, 0.5], [0.25, 0.25, 0.25])
-    return partial(load_pictures, data_set, sizes=(32,), normalise=gray, workers=0, cache=tmp_path / "cache")
+    return partial(load_pictures, data_set, sizes=(32,), normalise=GRAY, workers=0, cache=tmp_path / "cache")
 
 
 @pytest.fixture
@@ -36,16 +51,22 @@ def pictures(loaded):
     return loaded()
 
 
-def test_the_gate_tells_two_kinds_of_features_apart_whatever_their_scale():
-    rng = np.random.default_rng(0)
-    scale, shift = np.array([1e3, 1.0, 1e-3]), np.array([5e3, 0.0, 2.0])
-    places = rng.normal((2, 0, 0), size=(300, 3)) * scale + shift
-    unknown = rng.normal((-2, 0, 0), size=(30, 3)) * scale + shift
-    gate = fit_gate(places.astype(np.float32), unknown.astype(np.float32))
-    odds = [gate(torch.tensor(side, dtype=torch.float32)) for side in (places, unknown)]
-    assert (odds[0] > 0).float().mean() > 0.95
-    assert (odds[1] < 0).float().mean() > 0.9
-    assert not any(p.requires_grad for p in gate.parameters())
+@pytest.fixture
+def exposed(loaded, unknown):
+    """The pictures of a network that trained with unknown photos."""
+    return loaded(unknown=unknown.learn)
+
+
+def digests(photos):
+    return sorted(content_digest(photo) for photo in photos)
+
+
+def seen_by(network, pictures, photos):
+    """Features and logits of photos."""
+    see = pictures.valid.dataset.transform
+    with torch.inference_mode():
+        x = torch.stack([see(torch.tensor(read_array(photo)).permute(2, 0, 1)) for photo in photos])
+        return network.features(x), network(x)
 
 
 def test_features_are_those_before_the_head_and_leave_the_mode(pictures):
@@ -57,16 +78,102 @@ def test_features_are_those_before_the_head_and_leave_the_mode(pictures):
     assert features[0] == pytest.approx(expected, abs=1e-5)
 
 
-def test_unknown_photos_are_rejected_though_the_probability_is_large(pictures, unknown, tmp_path):
+def test_without_unknown_photos_known_is_the_calibrated_probability(pictures, unknown):
+    network = colour_net(0.05)
+    for choose in ((), unknown.choose):  # a network that has never met any says nothing of them
+        calibration, validated = calibrate(network, pictures, choose)
+        assert isinstance(calibration.score, LargestProbability)
+        assert calibration.score.temperature == calibration.temperature != 1
+        assert calibration.learnt == ()
+        _, logits = seen_by(network, pictures, pictures.valid.dataset.paths)
+        expected = (logits / calibration.temperature).softmax(1)
+        assert validated.probabilities == pytest.approx(expected.numpy(), abs=1e-5)
+        assert validated.known == pytest.approx(expected.amax(1).numpy(), abs=1e-5)
+
+
+def test_a_network_that_met_unknown_photos_is_judged_by_an_open_set_score(exposed, unknown):
+    calibration, validated = calibrate(colour_net(2), exposed, unknown.choose)
+    assert isinstance(calibration.score, OpenSetScore)
+    assert sorted(calibration.learnt) == digests(unknown.learn + unknown.choose)
+    assert validated.answered(calibration.threshold).mean() >= 0.9
+
+
+def test_without_photos_to_choose_by_there_is_no_open_set_score(exposed, unknown):
+    calibration, _ = calibrate(colour_net(2), exposed)
+    assert isinstance(calibration.score, LargestProbability)
+    assert sorted(calibration.learnt) == digests(unknown.learn), "the network met them all the same"
+
+
+def test_a_network_that_is_never_right_is_calibrated_too(exposed, unknown):
     network = colour_net(2)
-    plain, _ = calibrate(network, pictures)
-    assert plain.gate is None
-    calibration, validated = calibrate(network, pictures, unknown)
-    answered = validated.answered(calibration.threshold)
-    assert answered.mean() >= 0.95
-    predictor = export(network, pictures, tmp_path / "e.pt", calibration)
-    assert predictor.info["rejects"].startswith("unknown photos")
-    unseen = predict_export(predictor, split_unknown(unknown)[1])
+    network.head.weight.data = network.head.weight.data.roll(1, 0)
+    calibration, validated = calibrate(network, exposed, unknown.choose)
+    assert not validated.correct.any()
+    assert isinstance(calibration.score, LargestProbability)
+
+
+def test_weights_are_those_of_a_library_and_known_is_that_of_a_set_of_which_half_are_landmarks(
+    exposed, unknown
+):
+    network = colour_net(2)
+    calibration, validated = calibrate(network, exposed, unknown.choose)
+    parts = exposed.valid.dataset.paths, unknown.choose
+    signs = np.concatenate([calibration.score.signs(*seen_by(network, exposed, part)) for part in parts])
+    count, others = map(len, parts)
+    weigh = np.repeat([1.0, 9 * count / others], [count, others])  # one photo in ten shows a landmark
+    regression = make_pipeline(StandardScaler(), LogisticRegression())
+    right = np.append(validated.correct, [False] * others)
+    regression.fit(signs, right, logisticregression__sample_weight=weigh)
+    in_library = regression.predict_proba(signs)[:, 1]
+    odds = in_library / (1 - in_library) * 9  # of which landmarks are nine times as many
+    found = [validated.known, calibration.score(*seen_by(network, exposed, unknown.choose))]
+    assert np.concatenate(found) == pytest.approx(odds / (1 + odds), abs=1e-3)
+
+
+@pytest.mark.parametrize("coverage", [0.5, 1.0])
+def test_the_threshold_answers_the_share_that_is_asked_for(pictures, coverage):
+    calibration, validated = calibrate(colour_net(0.05), pictures, coverage=coverage)
+    assert len(set(validated.known)) == len(validated), "none are answered together"
+    assert validated.answered(calibration.threshold).mean() == coverage
+
+
+def test_some_training_pictures_of_every_class_and_all_unknown_ones_are_examples(
+    exposed, unknown, monkeypatch
+):
+    monkeypatch.setattr(calibrating, "EXAMPLES", 5)
+    network = colour_net(2)
+    score = calibrate(network, exposed, unknown.choose)[0].score
+    assert score.owners.bincount().tolist() == [5, 5, 5]
+    train = exposed.train.dataset
+    for label in range(3):
+        photos = [path for path, its in zip(train.paths, train.labels, strict=True) if its == label]
+        of_class = score.projected(seen_by(network, exposed, photos)[0])
+        nearest = (score.examples[score.owners == label] @ of_class.T).amax(1)
+        assert nearest.min() > 1 - 1e-5, "each is a training picture of its class"
+    learnt = score.projected(seen_by(network, exposed, unknown.learn)[0])
+    assert torch.allclose(score.unknown, learnt, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_classes_and_unknown_photos_may_be_fewer_than_are_averaged(tmp_path, unknown, count):
+    root = make_data_set(tmp_path / "few", train=count + 1)  # one of each class is kept for validation
+    pictures = load_pictures(
+        root, sizes=(32,), normalise=GRAY, workers=0, unknown=unknown.learn[:count], cache=tmp_path / "cache"
+    )
+    assert len(pictures.train.dataset) == 4 * count
+    network = colour_net(2)
+    calibration, validated = calibrate(network, pictures, unknown.choose)
+    assert isinstance(calibration.score, OpenSetScore)
+    known = calibration.score(*seen_by(network, pictures, unknown.judge))
+    assert known.max() < validated.known.min()
+
+
+def test_unknown_photos_are_rejected_though_the_probability_is_large(exposed, unknown, tmp_path):
+    network = colour_net(2)
+    calibration, _ = calibrate(network, exposed, unknown.choose)
+    predictor = export(network, exposed, tmp_path / "e.pt", calibration)
+    assert predictor.info["rejects"] == "unknown photos and unsure answers"
+    unseen = predict_export(predictor, unknown.judge)
     assert unseen.confidence.min() > 0.5  # dark red is red enough for the network
     assert not unseen.answered(calibration.threshold).any()
     answer = predictor.predict([Image.open(unseen.paths[0])])[0]
@@ -78,86 +185,72 @@ def test_unknown_photos_are_rejected_though_the_probability_is_large(pictures, u
 def test_what_the_export_counts_as_known_is_what_was_calibrated(
     loaded, unknown, tmp_path, trained_with_unknown
 ):
-    network, pictures = colour_net(2), loaded(unknown=unknown if trained_with_unknown else None)
-    calibration, validated = calibrate(network, pictures, unknown)
-    assert calibration.gate_power == (GATE_POWER if trained_with_unknown else 1)
-    features = torch.from_numpy(extract_features(network, pictures.valid))
-    shown = calibration.gate(features).sigmoid()[:, 0].numpy() ** calibration.gate_power
-    assert validated.known == pytest.approx(shown * validated.confidence, abs=1e-6)
+    network, pictures = colour_net(2), loaded(unknown=unknown.learn if trained_with_unknown else ())
+    calibration, validated = calibrate(network, pictures, unknown.choose)
     predictor = export(network, pictures, tmp_path / "e.pt", calibration)
     valid = pictures.valid.dataset
     again = predict_export(predictor, valid.paths, valid.labels)
     assert again.known == pytest.approx(validated.known, abs=1e-3)
     assert again.probabilities == pytest.approx(validated.probabilities, abs=1e-3)
+    assert predictor.info["unknown_learnt"] == sorted(calibration.learnt)
+    assert predictor.info["rejects"].startswith("unknown photos") == trained_with_unknown
+    with torch.inference_mode():
+        seen = seen_by(network, pictures, unknown.judge)
+        assert torch.allclose(predictor.model.known(*seen), calibration.score(*seen), atol=1e-5)
 
 
 @pytest.mark.parametrize("trained_with_unknown", [False, True])
 def test_a_run_is_exported_with_the_photos_that_it_trained_with(
-    loaded, data_set, unknown, tmp_path, monkeypatch, trained_with_unknown
+    loaded, data_set, folder, unknown, tmp_path, monkeypatch, trained_with_unknown
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     torch.manual_seed(0)
     network = LandmarkNet(3, NetSettings(widths=(8,), depths=(1,)))
-    pictures = loaded(unknown=unknown if trained_with_unknown else None)
+    pictures = loaded(unknown=unknown.learn if trained_with_unknown else ())
     fit(network, pictures, TrainSettings(epochs=1, sizes=(32,), eval_size=32), tmp_path / "run")
-    predictor = export_run(tmp_path / "run", data_set, tmp_path / "e.pt", unknown=unknown)
-    assert predictor.model.gate_power == (GATE_POWER if trained_with_unknown else 1)
-    assert predictor.info["fingerprint"] == pictures.fingerprint
+    predictor = export_run(tmp_path / "run", data_set, tmp_path / "e.pt", unknown=[folder])
+    score = "OpenSetScore" if trained_with_unknown else "LargestProbability"
+    assert predictor.model.score.original_name == score
+    info = predictor.info
+    assert info["architecture"]["views"]["background"] is trained_with_unknown
+    assert info["trained"]["background"] is trained_with_unknown
+    assert info["fingerprint"] == pictures.fingerprint
+    met = unknown.learn + unknown.choose if trained_with_unknown else []
+    assert info["unknown_learnt"] == digests(met)
+    judged = predict_export(predictor, unknown.judge)
+    assert info["test"]["n_unknown"] == len(judged) == 4
+    answered = judged.answered(info["known_threshold"]).mean()
+    assert info["test"]["answered_unknown"] == pytest.approx(answered)
 
 
-def test_a_network_is_calibrated_on_the_device_where_it_is(pictures, unknown):
-    class Elsewhere(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = torch.nn.Parameter(torch.ones(2, device="meta"))
-
-        def features(self, x):
-            assert x.device == self.weight.device
-            return torch.zeros(len(x), 3)
-
-        def forward(self, x):
-            return self.features(x)
-
-    calibration, validated = calibrate(Elsewhere(), pictures, unknown)
-    assert calibration.gate is not None
-    assert len(validated) == len(pictures.valid.dataset)
+def test_a_network_is_calibrated_on_the_device_where_it_is(exposed, unknown):
+    torch.manual_seed(0)
+    network = LandmarkNet(3, NetSettings(widths=(8,), depths=(1,))).eval()
+    expected, validated = calibrate(TTA(network), exposed, unknown.choose)
+    with fake_device.accelerator():
+        calibration, again = calibrate(TTA(network.to(fake_device.DEVICE)), exposed, unknown.choose)
+    assert isinstance(calibration.score, OpenSetScore) and isinstance(expected.score, OpenSetScore)
+    assert calibration.temperature == pytest.approx(expected.temperature)
+    assert again.known == pytest.approx(validated.known, abs=1e-4)
 
 
-@pytest.mark.parametrize("trained_with_unknown", [False, True])
+@pytest.mark.parametrize(("trained_with_unknown", "judged"), [(False, 20), (True, 4)])
 def test_an_export_says_which_photos_must_not_judge_it(
-    loaded, data_set, unknown, tmp_path, capsys, trained_with_unknown
+    loaded, data_set, folder, unknown, tmp_path, capsys, trained_with_unknown, judged
 ):
-    network, pictures = colour_net(2), loaded(unknown=unknown if trained_with_unknown else None)
-    # a network that trained with them has met them even where the gate is fitted without
-    calibration, _ = calibrate(network, pictures, None if trained_with_unknown else unknown)
+    network, pictures = colour_net(2), loaded(unknown=unknown.learn if trained_with_unknown else ())
+    calibration, _ = calibrate(network, pictures, unknown.choose)
     export(network, pictures, tmp_path / "e.pt", calibration)
     renamed = tmp_path / "renamed"
     renamed.mkdir()
-    for number, photo in enumerate(sorted(unknown.iterdir(), reverse=True)):
+    for number, photo in enumerate(sorted(folder.iterdir(), reverse=True)):
         photo.rename(renamed / f"{number}.jpg")
     out = tmp_path / "out"
     arguments = ["--data", str(data_set), "--unknown", str(renamed), "--out", str(out)]
     assert evaluate.main([str(tmp_path / "e.pt"), *arguments]) == 0
-    assert json.loads((out / "figures.json").read_text())["n_unknown"] == 10
-    assert f"10 of 20 photos in {renamed} were learnt from" in capsys.readouterr().out
-
-
-def test_half_of_the_unknown_photos_is_kept_for_the_test(unknown, tmp_path):
-    learn, measure = split_unknown(unknown)
-    assert not set(learn) & set(measure)
-    assert len(learn) == len(measure) == 10
-    assert split_unknown(unknown) == (learn, measure)
-    (tmp_path / "one").mkdir()
-    learn[0].rename(tmp_path / "one" / "alone.jpg")
-    with pytest.raises(DataError, match="single picture"):
-        split_unknown(tmp_path / "one")
-
-
-def test_unknown_photos_are_found_beside_the_data_set(data_set, tmp_path):
-    assert find_unknown(None, data_set) is None
-    beside = make_unknown(tmp_path / "not_landmarks")
-    assert find_unknown(None, data_set) == beside
-    assert find_unknown("elsewhere", data_set).name == "elsewhere"
+    assert json.loads((out / "figures.json").read_text())["n_unknown"] == judged
+    said = f"16 of 20 photos in {renamed} were learnt from" in capsys.readouterr().out
+    assert said == trained_with_unknown
 
 
 def test_the_heat_is_where_the_class_is_seen(pictures, tmp_path):

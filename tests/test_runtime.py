@@ -13,12 +13,14 @@ from tag_library import photo, table
 from src import tag
 from src.data.folders import load_pictures
 from src.data.transforms import Preprocess
+from src.evaluation.predictions import extract_features
 from src.inference import openvino as runtime
-from src.inference.exporter import export
+from src.inference.exporter import Calibration, export
 from src.inference.predictor import Predictor
 from src.landmarks.table import COLUMNS, read_landmarks
+from src.models.open_set import OpenSetScore
 from src.models.scratch import LandmarkNet, NetSettings
-from src.models.tta import ALWAYS, NEVER, MirrorTTA
+from src.models.tta import NEVER, TTA, Views
 
 pytest.importorskip("openvino")
 
@@ -51,24 +53,59 @@ def test_answers_are_those_of_the_export(predictor, fast):
         assert ours.known == pytest.approx(exact.known, abs=1e-4)
 
 
-def test_mirror_images_are_averaged_where_the_export_does_so(data_set, tmp_path):
+@pytest.fixture
+def network():
     torch.manual_seed(0)
-    network = LandmarkNet(3, NetSettings(widths=(8, 16), depths=(1, 1))).eval()
-    pictures = load_pictures(data_set, sizes=(32,), workers=0, cache=tmp_path / "cache")
-    shown = [quarters(90, 60), quarters(60, 90), Image.new("RGB", (50, 40), (250, 30, 20))]
+    return LandmarkNet(3, NetSettings(widths=(8, 16), depths=(1, 1))).eval()
 
-    def answered(again):
-        predictor = export(MirrorTTA(network, again), pictures, tmp_path / "e.pt")
-        fast = runtime.OpenVinoPredictor(predictor, 1)
-        for picture in shown:
-            expected, known = predictor.scores(picture)
-            scores, fast_known = fast.scores(picture)
-            assert scores == pytest.approx(expected, abs=1e-4)
-            assert fast_known == pytest.approx(known, abs=1e-4)
-            yield scores
 
-    never, always = np.stack(list(answered(NEVER))), np.stack(list(answered(ALWAYS)))
-    assert np.abs(never - always).max() > 1e-3
+@pytest.fixture
+def pictures(data_set, tmp_path):
+    return load_pictures(data_set, sizes=(32,), workers=0, cache=tmp_path / "cache")
+
+
+def scores_of_both(predictor):
+    """What the export says of some photos, after OpenVINO has said the same."""
+    fast = runtime.OpenVinoPredictor(predictor, 1)
+    both = []
+    for shown in (quarters(90, 60), quarters(60, 90), Image.new("RGB", (50, 40), (250, 30, 20))):
+        both.append(predictor.scores(shown))
+        scores, known = fast.scores(shown)
+        assert scores == pytest.approx(both[-1][0], abs=1e-4)
+        assert known == pytest.approx(both[-1][1], abs=1e-4)
+    return np.array([[*scores, known] for scores, known in both])
+
+
+def change_by(views, network, pictures, folder, calibration=None):
+    """How much further views change what both say of some photo; the last figure is that of ``known``."""
+    exports = (export(TTA(network, one), pictures, folder / "e.pt", calibration) for one in (NEVER, views))
+    once, augmented = (scores_of_both(one) for one in exports)
+    return np.abs(once - augmented).max(axis=0)
+
+
+@pytest.mark.parametrize("views", [Views(), Views(side=12)])
+def test_further_views_are_averaged_where_the_export_does_so(pictures, network, tmp_path, views):
+    assert change_by(views, network, pictures, tmp_path).max() > 1e-3
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_the_background_counts_where_the_export_counts_it(pictures, network, tmp_path, background):
+    with torch.inference_mode():
+        network.head.bias.fill_(-6.0)  # nothing looks like a landmark
+    changed = change_by(Views((0.15, 1.0), 12, background), network, pictures, tmp_path).max()
+    assert changed == 0 if background else changed > 1e-3
+
+
+def test_an_open_set_score_is_that_of_the_export(pictures, network, tmp_path):
+    torch.manual_seed(1)
+    axes, examples, unknown = torch.linalg.qr(torch.rand(16, 8))[0], torch.randn(9, 16), torch.randn(5, 16)
+    score = OpenSetScore(1.5, torch.zeros(16), axes, examples, torch.arange(3).repeat(3), unknown)
+    features = torch.from_numpy(extract_features(network, pictures.valid))[:1]
+    _, _, stranger, other = score.signs(features, network.head(features))[0].tolist()
+    score.set_weights([0.0, 0.0, 30.0, -40.0], 40 * other - 30 * stranger)  # near 0.5, where it is steep
+    views, calibration = Views(side=12, background=True), Calibration(1.5, score=score)
+    assert change_by(views, network, pictures, tmp_path, calibration)[-1] > 1e-3
+    assert isinstance(runtime.fastest(Predictor.load(tmp_path / "e.pt"), 1), runtime.OpenVinoPredictor)
 
 
 @pytest.mark.parametrize("sides", [(1000, 750), (750, 1001), (32, 400), (50, 37), (224, 224), (225, 224)])
@@ -95,7 +132,8 @@ def test_without_openvino_the_export_answers(predictor, monkeypatch):
 
 
 def test_one_that_answers_differently_is_not_used(predictor, monkeypatch, caplog):
-    monkeypatch.setattr(runtime.OpenVinoPredictor, "infer", lambda self, x: (np.zeros(3), np.float32(0)))
+    nothing = torch.zeros(1, 3), torch.zeros(1, 3)
+    monkeypatch.setattr(runtime.OpenVinoPredictor, "infer", lambda self, x: nothing)
     assert runtime.fastest(predictor, 2) is predictor
     assert "differently" in caplog.text
 

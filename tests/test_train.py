@@ -10,21 +10,23 @@ import time
 from pathlib import Path
 
 import fake_device
+import pandas as pd
 import pytest
 import torch
 from conftest import make_unknown
 from tqdm import tqdm
 
 from src.data.decoded import read_array
-from src.data.folders import load_pictures, split_unknown
+from src.data.folders import UNKNOWN, load_pictures
+from src.data.unknown import split_unknown
 from src.evaluation.calibration import calibrate
 from src.models.checkpoints import CheckpointError, load_checkpoint, restore
 from src.models.pretrained import build_transfer
 from src.models.scratch import LandmarkNet, NetSettings
-from src.models.tta import MirrorTTA
-from src.train import main
+from src.models.tta import TTA
+from src.train import SHOWN, main
 from src.training import runs
-from src.training.loop import SHOWN_EVERY, fit, mixing, train_one_epoch, validate
+from src.training.loop import SHOWN_EVERY, fit, mixing, train_one_epoch, unmixed, validate
 from src.training.optimization import LandmarkLoss, MovingAverage, get_schedule
 from src.training.recipes import RECIPES, Recipe, TrainSettings
 from src.training.runs import run_recipe
@@ -135,35 +137,64 @@ def test_the_same_seed_gives_the_same_weights_with_or_without_loading_processes(
     assert same(found[1], found[2])
 
 
-def test_photos_of_no_landmark_are_learnt_as_such(data_set, tmp_path):
-    unknown = make_unknown(tmp_path / "unknown")
-    settings = dataclasses.replace(QUICK, epochs=12, strong=False, cutmix=0.0, mixup=0.0)
+@pytest.mark.parametrize("mixed", [False, True])
+def test_photos_of_no_landmark_are_learnt_as_such(data_set, tmp_path, mixed):
+    settings = dataclasses.replace(QUICK, epochs=12, strong=False, cutmix=float(mixed), mixup=0.2 * mixed)
+    unknown = split_unknown([make_unknown(tmp_path / "unknown")])
 
-    def run(folder, unknown=None):
+    def logits_after(folder, learn):
+        """The mean of the largest logits of unknown photos that were not learnt from, and of landmarks."""
         pictures = load_pictures(
-            data_set, sizes=(32,), epochs=12, batch_size=8, workers=0, unknown=unknown,
-            cache=tmp_path / "cache",
-        )  # fmt: skip
+            data_set, sizes=(32,), epochs=12, batch_size=8, workers=0, unknown=learn, cache=tmp_path / "cache"
+        )
         torch.manual_seed(0)
-        model = LandmarkNet(3, NET)
+        model, see = LandmarkNet(3, NET), pictures.valid.dataset.transform
         history = fit(model, pictures, settings, tmp_path / folder)
-        see = pictures.valid.dataset.transform
-        unseen = torch.stack([see(torch.tensor(read_array(p)).permute(2, 0, 1)) for p in held_out])
-        with torch.inference_mode():
-            return pictures, history, model.eval()(unseen).softmax(1).amax(1).mean().item()
+        assert history.valid_accuracy.max() > 0.9
+        for photos in (unknown.choose + unknown.judge, pictures.valid.dataset.paths):
+            x = torch.stack([see(torch.tensor(read_array(path)).permute(2, 0, 1)) for path in photos])
+            with torch.inference_mode():
+                yield model.eval()(x).amax(1).mean().item()
 
-    held_out = split_unknown(unknown)[1]
-    _, _, naive = run("naive")
-    pictures, history, taught = run("taught", unknown)
-    assert pictures.train.dataset.labels.count(-1) == 10
-    assert -1 not in pictures.valid.dataset.labels + pictures.test.dataset.labels
-    assert history.valid_accuracy.max() > 0.9
-    assert history.train_accuracy.max() > 0.9  # the unknown count neither as right nor as wrong
-    assert taught < 0.6 < naive
+    assert min(logits_after("naive", [])) > 0
+    strange, landmarks = logits_after("taught", unknown.learn)
+    assert strange < 0 < landmarks
     trained = [load_checkpoint(tmp_path / run / "best.pt")["trained"] for run in ("naive", "taught")]
-    assert [one["outlier_exposure"] for one in trained] == [False, True]
-    with pytest.raises(ValueError, match="need labels"):
-        fit(LandmarkNet(3, NET), pictures, QUICK, tmp_path / "mixed")
+    assert [(one["background"], one["pictures"]) for one in trained] == [(False, 24), (True, 36)]
+
+
+class Echo(torch.nn.Module):
+    """The picture is its own two logits, which training leaves as they are."""
+
+    def __init__(self):
+        super().__init__()
+        self.shift = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, x):
+        return x[:, :2, 0, 0] + self.shift
+
+
+def trained_by_echo(pictures, labels, mix=unmixed):
+    model, loss = Echo(), LandmarkLoss(background=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    return train_one_epoch(model, [(pictures, labels)], loss, optimizer, torch.device("cpu"), mix=mix)
+
+
+def test_unknown_photos_count_in_the_loss_and_not_in_the_accuracy():
+    pictures = torch.zeros(4, 3, 1, 1)
+    pictures[:, 0] = 3.0  # says class 0
+    result = trained_by_echo(pictures, torch.tensor([0, 1, 0, UNKNOWN]))
+    assert result["accuracy"] == pytest.approx(2 / 3)
+    first, second, background = torch.tensor([3.0, 0.0, 0.0]).log_softmax(0).neg().tolist()
+    assert result["loss"] == pytest.approx((2 * first + second + background) / 4)
+
+
+def test_of_mixed_photos_those_that_are_mostly_unknown_do_not_count_in_the_accuracy():
+    targets = torch.tensor([[0.7, 0.0, 0.3], [0.1, 0.6, 0.3], [0.4, 0.0, 0.6], [0.0, 0.0, 1.0]])
+    pictures = torch.zeros(4, 3, 1, 1)
+    pictures[:, 0] = 3.0
+    result = trained_by_echo(pictures, torch.zeros(4, dtype=torch.int64), lambda x, y: (x, targets))
+    assert result["accuracy"] == pytest.approx(1 / 2)
 
 
 def test_a_run_of_another_kind_is_not_resumed(data_set, tmp_path):
@@ -202,10 +233,6 @@ def test_a_loss_that_explodes_is_an_error(data_set, tmp_path):
 
 
 def test_figures_are_means_over_pictures_with_a_short_last_batch():
-    class Echo(torch.nn.Module):
-        def forward(self, x):
-            return x[:, :2, 0, 0]
-
     x = torch.zeros(3, 3, 1, 1)
     x[:, 0] = 5.0  # says class 0
     loader = [(x[:2], torch.tensor([0, 0])), (x[2:], torch.tensor([1]))]
@@ -230,7 +257,7 @@ def test_the_network_stays_on_its_device_while_a_copy_trains_on_an_accelerator(d
         model, history = train(data_set, tmp_path / "run", settings, device=fake_device.DEVICE)
         assert {p.device.type for p in [*model.parameters(), *model.buffers()]} == {"cpu"}
         pictures = load_pictures(data_set, sizes=(32,), workers=0, cache=tmp_path / "cache")
-        _, validated = calibrate(MirrorTTA(model), pictures, None)  # what the notebooks do next
+        _, validated = calibrate(TTA(model), pictures)  # what the notebooks do next
         assert len(validated) == len(pictures.valid.dataset)
     assert same(load_checkpoint(tmp_path / "run" / "best.pt")["weights"], model.state_dict())
     _, expected = train(data_set, tmp_path / "cpu", settings, device=torch.device("cpu"))
@@ -251,8 +278,8 @@ def test_an_epoch_hardly_ever_waits_for_the_accelerator(shown):
         waits.clear()
         with tqdm(total=4 * batches, file=io.StringIO(), disable=not shown) as bar:
             result = train_one_epoch(
-                network, loader, LandmarkLoss(), optimizer, device, schedule=schedule, average=average,
-                clip=1.0, bar=bar,
+                network, loader, LandmarkLoss(background=True), optimizer, device, schedule=schedule,
+                average=average, clip=1.0, bar=bar,
             )  # fmt: skip
         assert len(waits) == (4 if shown else 1)  # each time for all the figures since the last one
         assert bar.n == (4 * batches if shown else 0)
@@ -262,15 +289,31 @@ def test_an_epoch_hardly_ever_waits_for_the_accelerator(shown):
         assert len(waits) == 1
 
 
-def test_mixed_labels_are_probabilities():
+@pytest.mark.parametrize("kind", [{"mixup": 1.0, "cutmix": 0.0}, {"mixup": 0.0, "cutmix": 1.0}])
+@pytest.mark.parametrize("background", [False, True])
+def test_mixed_labels_are_probabilities(background, kind):
     torch.manual_seed(0)
-    mix = mixing(dataclasses.replace(QUICK, mixup=1.0), 3)
-    kinds = set()
+    mix = mixing(dataclasses.replace(QUICK, **kind), 3, background=background)
+    labels = torch.tensor([0, 1, 2, UNKNOWN if background else 0])
+    classes = torch.tensor([0, 1, 2, 3 if background else 0])  # the background is the last one
+    alone, together = [], []
     for _ in range(20):
-        _, y = mix(torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 2, 0]))
-        kinds.add(y.ndim)
-        assert y.ndim == 1 or torch.allclose(y.sum(1), torch.ones(4))
-    assert kinds == {1, 2}
+        _, y = mix(torch.rand(4, 3, 8, 8), labels)
+        (together if y.ndim > 1 else alone).append(y)
+    assert alone and all(torch.equal(y, classes) for y in alone)
+    for y in together:
+        assert y.shape == (4, 4 if background else 3)
+        share = y[torch.arange(4), classes]
+        first = torch.nn.functional.one_hot(classes, y.shape[1])
+        mixed = y - share.amin() * first  # with one share each is mixed with the picture before it
+        torch.testing.assert_close(mixed, (1 - share.amin()) * first.roll(1, 0).float())
+    assert together
+
+
+def test_labels_stay_as_they_are_where_nothing_is_mixed():
+    mix = mixing(dataclasses.replace(QUICK, mixup=0.0, cutmix=0.0), 3, background=True)
+    x, y = torch.rand(2, 3, 8, 8), torch.tensor([UNKNOWN, 2])
+    assert all(a is b for a, b in zip(mix(x, y), (x, y), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -345,7 +388,7 @@ def test_checkpoints_say_in_one_form_how_their_weights_came_about(data_set, tmp_
         "valid_fraction": 0.3,
         "split_seed": 7,
         "pictures": 21,
-        "outlier_exposure": False,
+        "background": False,
     }
     assert (alone["recipe"], alone["runs"], alone["seeds"]) == ("scratch", 1, [0])
     assert alone["phases"] == {"train": dataclasses.asdict(QUICK)}
@@ -384,15 +427,37 @@ def test_all_phases_have_one_split_and_one_seed(data_set, tmp_path, monkeypatch)
         (["--schedule", "plateau"], "does not warm up"),
         (["--layer-decay", "0.5"], "needs a pretrained network"),
         (["--valid-fraction", "1"], r"valid_fraction must be in (0, 1)"),
-        (["--unknown", "{unknown}"], "need labels"),
-        (["--others", "{unknown}"], "need labels"),
+        (["--unknown", "nowhere"], "nowhere"),
+        (["--unknown", "{unknown}"], "too few sources"),
     ],
 )
 def test_the_command_line_says_what_is_wrong(data_set, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    unknown = make_unknown(tmp_path / "unknown")
+    unknown = make_unknown(tmp_path / "unknown", 2)
     arguments = [argument.format(unknown=unknown) for argument in arguments]
     data = [] if "--data" in arguments else ["--data", str(data_set)]
     command = ["--model", "scratch", *data, "--runs", str(tmp_path), "--workers", "0", *arguments]
     assert main(command) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", ["scratch", "transfer"])
+def test_both_networks_learn_from_the_folders_given_or_those_beside_the_data_set(
+    data_set, tmp_path, monkeypatch, model
+):
+    folders = [make_unknown(tmp_path / name) for name in ("one", "two", "not_landmarks")]
+    learn = [split_unknown([folder]).learn for folder in folders]
+    asked = []
+
+    def spy(*_, unknown, **__):
+        asked.append(unknown)
+        return pd.DataFrame(columns=list(SHOWN)), None
+
+    monkeypatch.setattr(runs, "run_recipe", spy)
+    monkeypatch.setattr("src.models.pretrained._load_file", lambda network, file: None)
+    command = ["--model", model, "--data", str(data_set)]
+    if model == "transfer":
+        command += ["--backbone", "resnet18", "--weights", "any"]
+    given = [argument for folder in folders[:2] for argument in ("--unknown", str(folder))]
+    assert main(command) == main([*command, *given]) == 0
+    assert asked == [learn[2], learn[0] + learn[1]]

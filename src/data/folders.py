@@ -6,7 +6,6 @@ split off ``train/``; ``test/`` is served as it stands and no statistic is ever 
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -112,25 +111,6 @@ def stratified_split(labels: Sequence[int], fraction: float, seed: int) -> tuple
     return sorted(train), sorted(valid)
 
 
-def find_unknown(folder: str | Path | None, root: Path) -> Path | None:
-    """The folder of photos of no landmark: ``folder``, else ``not_landmarks/`` beside ``root``, if any."""
-    beside = root.resolve().parent / "not_landmarks"
-    return Path(folder) if folder else beside if beside.is_dir() else None
-
-
-def split_unknown(folder: str | Path, seed: int = 0) -> tuple[list[Path], list[Path]]:
-    """Photos that show none of the landmarks: one half to learn from and choose by, one to measure on.
-
-    Raises:
-        DataError: the folder has fewer than two pictures.
-    """
-    paths = list_photos(folder)
-    if len(paths) < 2:
-        raise DataError(f"{folder} has a single picture: half of them are kept for the test, add more.")
-    learn, measure = stratified_split([0] * len(paths), 0.5, seed)
-    return [paths[i] for i in learn], [paths[i] for i in measure]
-
-
 def take_of_every_class(labels: Sequence[int], limit: int) -> list[int]:
     """Positions of about ``limit`` pictures, spread evenly over the classes, at least one of each."""
     classes = np.unique(labels)
@@ -167,12 +147,17 @@ class Pictures:
         """The evaluation transform as a module, for the export."""
         return Preprocess(self.size, self.mean, self.std)
 
-    @property
-    def train_plain(self) -> PictureLoader:
-        """The training pictures in their order, seen as in evaluation."""
-        dataset = copy.copy(self.train.dataset)
-        dataset.transform = EvalTransform(self.size, self.mean, self.std)
-        return PictureLoader(dataset, self.train.batch_size, num_workers=self.valid.num_workers)
+    def plain(self, positions: Sequence[int]) -> PictureLoader:
+        """Training pictures at these positions, seen as in evaluation."""
+        train = self.train.dataset
+        dataset = PictureDataset(
+            [train.paths[i] for i in positions],
+            [train.labels[i] for i in positions],
+            self.class_names,
+            self.valid.dataset.transform,
+            decoded=train.decoded,
+        )
+        return PictureLoader(dataset, self.valid.batch_size, num_workers=self.valid.num_workers)
 
 
 def default_cache() -> Path:
@@ -203,7 +188,7 @@ def load_pictures(
     zoom: float = 0.35,
     low_resolution: float = 0.0,
     normalise: tuple[Sequence[float], Sequence[float]] | None = None,
-    unknown: str | Path | None = None,
+    unknown: Sequence[Path] = (),
     limit: int | None = None,
     workers: int = 2,
     cache: Path | None = None,
@@ -219,8 +204,8 @@ def load_pictures(
         batch_size: pictures a batch, over all processes; the last one of an epoch may be shorter.
         normalise: mean and standard deviation to use (those of pretrained weights), else measured on
             the training pictures.
-        unknown: folder of photos that show none of the landmarks; half of them (`split_unknown`) join the
-            training pictures with the label `UNKNOWN`.
+        unknown: photos that show none of the landmarks, which join the training pictures with the label
+            `UNKNOWN` (``learn`` of `src.data.unknown.split_unknown`).
         limit: take about so many training pictures, and as many of all others in proportion.
         workers: processes that load and augment training pictures.
         cache: folder for decoded pictures and statistics; `default_cache` if not given.
@@ -239,7 +224,7 @@ def load_pictures(
         raise DataError(f"{root}: train/ and test/ have different classes ({differ}): make them alike.")
     train, valid = stratified_split(labels, valid_fraction, split_seed)
     test = list(range(len(test_paths)))
-    learnt = split_unknown(unknown)[0] if unknown else []
+    learnt = list(unknown)
     if limit:
         share = limit / len(train)
         train, valid = (_limited(part, labels, share) for part in (train, valid))
@@ -315,7 +300,7 @@ def show_batch(x: Tensor, titles: Sequence[str], mean: Sequence[float], std: Seq
     pictures = (colours.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
     columns = min(6, len(pictures))
     rows = min(2, -(-len(pictures) // columns))
-    figure = Figure(figsize=(2 * columns, 2.25 * rows), dpi=66, layout="tight")
+    figure = Figure(figsize=(2 * columns, 2.25 * rows), dpi=60, layout="tight")
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")

@@ -1,54 +1,37 @@
-"""How an answer is made trustworthy after the training: temperature, gate and threshold.
+"""How an answer is made trustworthy after the training: temperature, open-set score and threshold.
 
-A photo counts as known as surely as two things hold at once: it shows a place at all (the gate, a
-linear classifier on the network's features), and it shows this landmark (the calibrated probability).
-Photos of no landmark fail at the first, other landmarks at the second. A network that trained with
-unknown photos (outlier exposure) is unsure about them by itself; there the gate counts less, as it says
-nothing about other landmarks.
+All are fitted on the validation pictures and on unknown photos of sources that the network never met. What
+a score is worth in a photo library depends on how many of its photos show a landmark at all, so the
+threshold is set for such a library.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from scipy import optimize, special
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import nn
+from torch import Tensor, nn
 
 from src.data.dataset import PictureDataset
 from src.data.decoded import content_digests
-from src.data.folders import UNKNOWN, PictureLoader, Pictures, split_unknown
-from src.evaluation.predictions import Predictions, extract_features, predict
+from src.data.folders import UNKNOWN, PictureLoader, Pictures
+from src.evaluation.predictions import Predictions, extract_features
 from src.inference.exporter import Calibration
 from src.models.classifier import Classifier
+from src.models.open_set import NEIGHBOURS, LargestProbability, OpenSetScore
 
-# Where the network trained with unknown photos. Chosen on validation photos of a network that was trained
-# without ten landmarks: of their photos 55 % are answered instead of 59 % with 1, at 96.5 % coverage. Lower
-# powers spare no more of them, and let photos of no landmark through.
-GATE_POWER = 0.5
-
-
-def fit_gate(places: np.ndarray, unknown: np.ndarray) -> nn.Linear:
-    """Fit the gate: logistic regression that tells features ``(N, F)`` of landmarks from those of none.
-
-    Both sides weigh the same, however many pictures they have.
-    """
-    # strongly regularised: it has to hold for kinds of photos that it never met
-    regression = LogisticRegression(C=0.01, max_iter=1000, class_weight="balanced")
-    model = make_pipeline(StandardScaler(), regression)
-    model.fit(np.concatenate([places, unknown]), np.repeat([1, 0], [len(places), len(unknown)]))
-    weight = regression.coef_ / model[0].scale_  # the scaling folded into one layer
-    gate = nn.Linear(places.shape[1], 1)
-    with torch.no_grad():
-        gate.weight.copy_(torch.from_numpy(weight))
-        gate.bias.copy_(torch.from_numpy(regression.intercept_ - weight @ model[0].mean_))
-    return gate.requires_grad_(False)
+LANDMARK_SHARE = 0.1  # of the library that the threshold is set for
+AIM = 0.97  # of 100 tags there, so many are right
+EXAMPLES = 32  # training photos of a class that travel in the export
+AXES = 128  # of their features
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -69,61 +52,116 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return math.exp(found.x)
 
 
-def choose_threshold(predictions: Predictions, coverage: float = 0.93, accuracy: float = 0.95) -> float:
+def choose_threshold(
+    predictions: Predictions, unknown: np.ndarray | None = None, coverage: float = 0.9, aim: float = AIM
+) -> float:
     """The threshold on `known` from which a picture is answered, chosen on validation pictures.
 
-    The highest one that still answers the share `coverage` of them: silence is worth more than reach, as
-    each further percent brings more answers to unknown pictures than the one before. Where less than
-    `accuracy` of these answers are right, the lowest one of which so many are (the highest of all if none
-    is).
+    The lowest one at which the share `aim` of all tags in a library is right, `LANDMARK_SHARE` of whose
+    photos show a landmark. Where that would answer less than `coverage` of the landmark photos, or nothing
+    is known of `unknown` photos, the highest one that answers so many of them.
+
+    Args:
+        predictions: of validation pictures.
+        unknown: ``known`` of unknown photos ``(U,)``.
     """
-    order = np.argsort(-predictions.known, kind="stable")
-    known, answered = predictions.known[order], np.arange(1, len(order) + 1)
-    right = predictions.correct[order].cumsum() / answered
+    known, order = predictions.known.astype(np.float64), np.argsort(-predictions.known, kind="stable")
+    known, answered = known[order], np.arange(1, len(order) + 1) / len(order)
+    right = predictions.correct[order].cumsum() / len(order)
     possible = np.append(known[1:] < known[:-1], True)  # equal ones are answered together
-    known, share, right = known[possible], answered[possible] / len(order), right[possible]
-    choice = int(np.argmax(share >= coverage))
-    if right[choice] < accuracy:
-        choice = int(np.flatnonzero(right[:choice] >= accuracy).max(initial=0))
-    return float(known[choice])
+    known, answered, right = known[possible], answered[possible], right[possible]
+    enough = int(np.argmax(answered >= coverage))
+    if unknown is None or not len(unknown):
+        return float(known[enough])
+    wrong = (np.asarray(unknown, dtype=np.float64)[None] >= known[:, None]).mean(axis=1)
+    tags = LANDMARK_SHARE * answered + (1 - LANDMARK_SHARE) * wrong
+    reached = np.flatnonzero(LANDMARK_SHARE * right / tags >= aim)
+    return float(known[max(enough, reached.max(initial=0))])
 
 
 def calibrate(
-    network: Classifier, pictures: Pictures, unknown: str | Path | None = None
+    network: Classifier, pictures: Pictures, choose: Sequence[Path] = (), coverage: float = 0.9
 ) -> tuple[Calibration, Predictions]:
-    """Fit temperature and threshold on the validation pictures, and the gate where ``unknown`` is given.
+    """Fit temperature, score and threshold.
 
     Args:
         network: the trained network, on any device.
-        pictures: those it was trained on.
-        unknown: folder of photos of no landmark; only the half that `split_unknown` sets aside for
-            learning is read.
+        pictures: those it was trained on; without unknown photos among them the score is the largest
+            probability.
+        choose: unknown photos to fit by, of sources that are not in ``pictures``.
+        coverage: see `choose_threshold`.
 
     Returns:
         The calibration, and the calibrated predictions of the validation pictures.
     """
-    validated = predict(network, pictures.valid, pictures.class_names)
-    temperature = fit_temperature(validated.probabilities, validated.labels)
-    trained = pictures.train.dataset
+    valid, trained = pictures.valid.dataset, pictures.train.dataset
+    features, logits = _seen(network, pictures.valid)
+    paths, labels = [str(path) for path in valid.paths], np.asarray(valid.labels)
+    temperature = fit_temperature(logits.numpy(), labels)
+    probabilities = (logits / temperature).softmax(dim=1).numpy()
+    validated = Predictions(paths, labels, probabilities, probabilities.max(axis=1), pictures.class_names)
     exposed = [path for path, label in zip(trained.paths, trained.labels, strict=True) if label == UNKNOWN]
-    learnt = split_unknown(unknown)[0] if unknown else []
-    digests = tuple(content_digests({*exposed, *learnt}).values())
-    calibration, shown = Calibration(temperature, learnt=digests), np.ones(len(validated))
-    if unknown:
-        gate = _gate_of(network, pictures, learnt)
-        calibration = replace(calibration, gate=gate, gate_power=GATE_POWER if exposed else 1.0)
+    score: nn.Module = LargestProbability(temperature)
+    unknown_known, met = None, set(exposed)
+    if exposed and choose and validated.correct.any():
+        unknown = _seen(network, _plain_loader(choose, pictures))
+        score = _with_examples(network, pictures, temperature)
+        fit_score(score, (features, logits), validated.correct, unknown)
         with torch.inference_mode():
-            features = torch.from_numpy(extract_features(network, pictures.valid))
-            shown = calibration.shown(features).numpy()
-    calibrated = validated.with_temperature(temperature, shown)
-    return replace(calibration, threshold=choose_threshold(calibrated)), calibrated
+            validated = replace(validated, known=score(features, logits).numpy())
+            unknown_known = score(*unknown).numpy()
+        met.update(choose)
+    learnt = tuple(content_digests(met).values())
+    threshold = choose_threshold(validated, unknown_known, coverage)
+    return Calibration(temperature, threshold, score, learnt), validated
 
 
-def _gate_of(network: Classifier, pictures: Pictures, learnt: list[Path]) -> nn.Linear:
-    """The gate between the landmarks among the training pictures and the photos of none, `learnt`."""
-    plain, evaluated = pictures.train_plain, pictures.valid
-    places = np.not_equal(plain.dataset.labels, UNKNOWN)
-    labels = [UNKNOWN] * len(learnt)
-    dataset = PictureDataset(learnt, labels, pictures.class_names, evaluated.dataset.transform)
-    loader = PictureLoader(dataset, evaluated.batch_size, num_workers=evaluated.num_workers)
-    return fit_gate(extract_features(network, plain)[places], extract_features(network, loader))
+def _seen(network: Classifier, loader: PictureLoader) -> tuple[Tensor, Tensor]:
+    """Features ``(N, F)`` and logits ``(N, classes)`` of the pictures of a loader, on the CPU."""
+    features = torch.from_numpy(extract_features(network, loader))
+    with torch.inference_mode():
+        return features, network.head(features.to(network.head.weight.device)).float().cpu()
+
+
+def _plain_loader(photos: Sequence[Path], pictures: Pictures) -> PictureLoader:
+    """Unknown photos, seen as in evaluation."""
+    evaluated, labels = pictures.valid, [UNKNOWN] * len(photos)
+    dataset = PictureDataset(photos, labels, pictures.class_names, evaluated.dataset.transform)
+    return PictureLoader(dataset, evaluated.batch_size, num_workers=evaluated.num_workers)
+
+
+def _with_examples(network: Classifier, pictures: Pictures, temperature: float) -> OpenSetScore:
+    """A score that has seen all unknown training photos, and some of every class."""
+    labels, rng = np.asarray(pictures.train.dataset.labels), np.random.default_rng(0)
+    chosen = {c: rng.permutation(np.flatnonzero(labels == c))[:EXAMPLES] for c in np.unique(labels)}
+    chosen[UNKNOWN] = np.flatnonzero(labels == UNKNOWN)
+    # of each at least as many as are averaged, if need be the same ones twice
+    rows = {c: np.resize(found, max(len(found), NEIGHBOURS)) for c, found in chosen.items()}
+    unknown = rows.pop(UNKNOWN)
+    owners = np.repeat(list(rows), [len(found) for found in rows.values()])
+    places = _seen(network, pictures.plain(np.concatenate(list(rows.values())).tolist()))[0]
+    others = _seen(network, pictures.plain(unknown.tolist()))[0]
+    unit = nn.functional.normalize(torch.cat([places, others])).numpy()
+    fitted = PCA(min(AXES, *unit.shape), svd_solver="full").fit(unit)
+    center, axes = torch.from_numpy(fitted.mean_), torch.from_numpy(fitted.components_.T.copy())
+    return OpenSetScore(temperature, center, axes, places, torch.from_numpy(owners), others)
+
+
+def fit_score(
+    score: OpenSetScore, valid: tuple[Tensor, Tensor], right: np.ndarray, unknown: tuple[Tensor, Tensor]
+) -> None:
+    """Fit the weights of the signs: is the answer right?, in a library as `LANDMARK_SHARE` says.
+
+    Then the odds are moved to those of a set half of whose photos show landmarks (Bayes' rule), so that
+    ``known`` is what it says of a photo of which nothing else is known.
+    """
+    with torch.inference_mode():
+        signs = torch.cat([score.signs(*valid), score.signs(*unknown)]).numpy()
+    count = len(signs) - len(right)
+    true = np.concatenate([right, np.zeros(count, dtype=bool)])
+    weigh = np.repeat([1.0, (1 / LANDMARK_SHARE - 1) * len(right) / count], [len(right), count])
+    scaler = StandardScaler().fit(signs)
+    regression = LogisticRegression().fit(scaler.transform(signs), true, sample_weight=weigh)
+    weights = regression.coef_[0] / scaler.scale_  # the scaling folded into them
+    even = math.log(1 / LANDMARK_SHARE - 1)
+    score.set_weights(weights.tolist(), float(regression.intercept_[0] - weights @ scaler.mean_) + even)

@@ -62,7 +62,7 @@ def cross_validated(
 def _frozen_features(name: str, root: str | Path, size: int, limit: int | None) -> tuple:
     model = build_transfer(name).eval()
     pictures = load_pictures(root, sizes=(size,), normalise=(model.mean, model.std), limit=limit)
-    loaders = pictures.train_plain, pictures.valid
+    loaders = pictures.plain(range(len(pictures.train.dataset))), pictures.valid
     sets = [(extract_features(model, loader), np.asarray(loader.dataset.labels)) for loader in loaders]
     return model, *sets, pictures
 

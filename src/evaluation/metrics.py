@@ -17,6 +17,7 @@ from src.evaluation.statistics import expected_calibration_error, wilson_interva
 from src.inference.answers import Answering
 from src.inference.predictor import Predictor
 
+OTHER_LANDMARKS = "other_landmark"  # the kind of unknown photos that is the hardest to tell
 LANDMARK_SHARES = (0.01, 0.05, 0.1, 0.3)  # of photo libraries, for `precision_at`
 
 # figure -> how `compare` calls and writes it
@@ -28,6 +29,7 @@ COLUMNS = {
     "macro_f1": ("macro F1", "{:.1%}"),
     "log_loss": ("log loss", "{:.3f}"),
     "ece": ("ECE", "{:.1%}"),
+    "ece_known": ("ECE with unknown photos", "{:.1%}"),
     "coverage": ("landmark photos answered", "{:.1%}"),
     "accuracy_answered": ("of these right", "{:.1%}"),
     "answered_unknown": ("unknown photos answered", "{:.1%}"),
@@ -45,7 +47,8 @@ def figures(
 
     Macro averages go over the classes that have pictures. With a `threshold` on `known`: how many
     are answered, and how many of these rightly (None if none is answered). With `unknown`, pictures
-    of none of the classes: how well those are told apart. ValueError without pictures or labels.
+    of none of the classes: how well those are told apart, and the calibration error of `known` over both
+    (no answer to them is right). ValueError without pictures or labels.
     """
     labels, correct = predictions.labels, predictions.correct
     n, classes = len(predictions), range(len(predictions.class_names))
@@ -78,6 +81,8 @@ def figures(
         scores = np.concatenate([predictions.known, unknown.known])
         result["n_unknown"] = len(unknown)
         result["auroc_unknown"] = float(metrics.roc_auc_score(is_known, scores))
+        right = np.concatenate([correct, np.zeros(len(unknown), dtype=bool)])
+        result["ece_known"] = expected_calibration_error(scores, right)
         if threshold is not None:
             result["answered_unknown"] = float(unknown.answered(threshold).mean())
     return result
@@ -136,6 +141,11 @@ def by_kind(unknown: Predictions, folders: Sequence[Path], threshold: float) -> 
     table = pd.DataFrame({"kind": kinds, "answered": unknown.answered(threshold)})
     found = table.groupby("kind").answered.agg(["size", "mean"]).reset_index()
     return found.set_axis(["kind", "photos", "answered"], axis=1)
+
+
+def is_of_kind(unknown: Predictions, kind: str) -> np.ndarray:
+    """(N,) bool: whether a photo lies in a folder of this name."""
+    return np.array([Path(path).parent.name == kind for path in unknown.paths], dtype=bool)
 
 
 def _kind_of(path: Path, folders: Sequence[Path]) -> str:

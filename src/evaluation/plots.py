@@ -13,10 +13,11 @@ from textwrap import fill
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from src.data.decoded import read_picture
 from src.evaluation.metrics import confusion, per_class
+from src.evaluation.plots_unknown import plot_kinds, plot_rejection, plot_surest_unknown
 from src.evaluation.predictions import Predictions
 from src.evaluation.statistics import expected_calibration_error, reliability_bins, wilson_interval
 from src.evaluation.style import (
@@ -26,6 +27,7 @@ from src.evaluation.style import (
     MISTAKES,
     ORANGE,
     PLAIN,
+    gallery,
     percent,
     percent_ticks,
     short,
@@ -44,18 +46,20 @@ def plot_confusion(predictions: Predictions) -> Figure:
     mistakes = np.ma.masked_where(diagonal | (counts == 0), share)
     darkest = max(0.3, float(share[~diagonal].max(initial=0)))
 
-    side = max(4.5, 2.6 + 0.21 * len(counts))  # inches
+    cell = 0.21 if len(counts) <= 60 else 0.15  # inches; a notebook keeps every picture in its file
+    side = max(4.5, 2.6 + cell * len(counts))
+    small = 7.5 * cell / 0.21
     figure, axis = subplots(figsize=(side, side))
     axis.imshow(np.ma.masked_where(~diagonal, share), cmap="Greys", vmin=0, vmax=8)
     axis.imshow(mistakes, cmap=MISTAKES, vmin=0, vmax=darkest)
     for row, column in zip(*np.nonzero(counts), strict=True):
         dark = not diagonal[row, column] and share[row, column] > 0.7 * darkest
         color = "white" if dark else GREY if row == column else INK
-        text = {"ha": "center", "va": "center", "fontsize": 7.5, "color": color}
+        text = {"ha": "center", "va": "center", "fontsize": small, "color": color}
         axis.text(column, row, counts[row, column], **text)
     ticks = np.arange(len(counts))
-    axis.set_xticks(ticks, names, rotation=90, fontsize=8)
-    axis.set_yticks(ticks, names, fontsize=8)
+    axis.set_xticks(ticks, names, rotation=90, fontsize=1.06 * small)
+    axis.set_yticks(ticks, names, fontsize=1.06 * small)
     axis.set_xticks(ticks[1:] - 0.5, minor=True)
     axis.set_yticks(ticks[1:] - 0.5, minor=True)
     axis.grid(which="minor", linewidth=0.5)
@@ -119,19 +123,12 @@ def plot_mistakes(predictions: Predictions, n: int = 12) -> Figure:
     """The most confident mistakes as pictures, with what was said and what is there."""
     wrong = np.flatnonzero(~predictions.correct & (predictions.labels >= 0))
     worst = wrong[np.argsort(-predictions.confidence[wrong], kind="stable")][:n]
-    columns = min(4, max(2, len(worst)))
-    rows = max(1, -(-len(worst) // columns))
-    size = (2.45 * columns, 2.2 * rows)
-    figure, axes = subplots(rows, columns, figsize=size, dpi=66, squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
-        axis.set_anchor("NW")
-    for axis, row in zip(axes.flat, worst, strict=False):
-        axis.imshow(read_picture(predictions.paths[row], 160))
+    titles = []
+    for row in worst:
         said = short(predictions.names[predictions.predicted[row]], 24)
         shown = short(predictions.names[predictions.labels[row]], 32)
-        sure = percent(predictions.confidence[row], 0)
-        axis.set_title(f"said {said} ({sure})\nis {shown}", fontsize=8.5, pad=4)
+        titles.append(f"said {said} ({percent(predictions.confidence[row], 0)})\nis {shown}")
+    figure = gallery([predictions.paths[row] for row in worst], titles)
     count = f"{len(wrong)} of {len(predictions)} photos"
     if len(worst):
         figure.suptitle(f"The most confident of the mistakes ({count})")
@@ -144,7 +141,7 @@ def plot_mistakes(predictions: Predictions, n: int = 12) -> Figure:
 def plot_per_class(predictions: Predictions) -> Figure:
     """F1, precision and recall of every class, the weakest on top."""
     table = per_class(predictions).query("support > 0").sort_values("f1", ignore_index=True)
-    figure, axis = subplots(figsize=(7.5, 1.3 + 0.19 * len(table)))
+    figure, axis = subplots(figsize=(7.5, 1.3 + 0.19 * len(table)), dpi=72)
     rows = table.index
     axis.hlines(rows, table.precision, table.recall, color=GREY, linewidth=1)
     axis.scatter(table.precision, rows, marker="D", s=20, color=ORANGE, label="precision")
@@ -159,50 +156,6 @@ def plot_per_class(predictions: Predictions) -> Figure:
     legend = {"ncols": 3, "handletextpad": 0.1, "columnspacing": 1, "borderaxespad": 0}
     axis.legend(loc="lower right", bbox_to_anchor=(1, 1), **legend)
     axis.set_title(f"Weakest first; mean F1 {percent(table.f1.mean())}")
-    return figure
-
-
-@styled
-def plot_rejection(predictions: Predictions, unknown: Predictions, threshold: float) -> Figure:
-    """How surely photos of landmarks and of none count as known, and what any threshold costs."""
-    thresholds = np.quantile(predictions.known.astype(np.float64), np.linspace(0, 1, 301))
-    answered = np.array([predictions.answered(t) for t in thresholds])
-    coverage = answered.mean(axis=1)
-    right = (answered & predictions.correct).sum(axis=1) / answered.sum(axis=1)
-    passed = np.array([unknown.answered(t).mean() for t in thresholds])
-    here, lost = predictions.answered(threshold), unknown.answered(threshold).mean()
-
-    figure, axes = subplots(2, 2, figsize=(10, 5), sharex="col", width_ratios=(5, 4))
-    named = ("photos of the landmarks", predictions, BLUE), ("unknown photos", unknown, ORANGE)
-    for axis, (name, data, color) in zip(axes[:, 0], named, strict=True):
-        axis.hist(data.known, bins=np.linspace(0, 1, 41), color=color, log=True)
-        axis.set_ylim(bottom=0.7)
-        axis.yaxis.set_major_formatter(PLAIN)
-        axis.yaxis.set_minor_formatter(NullFormatter())
-        axis.axvline(threshold, color=INK, linewidth=1)
-        axis.set_ylabel("photos (log scale)")
-        share = percent(data.answered(threshold).mean())
-        axis.set_title(f"{len(data)} {name}: {share} answered", color=color)
-    axes[1, 0].set(xlim=(0, 1), xlabel=f"known; answered from the line, {threshold:.3g}, on")
-
-    top, bottom = axes[:, 1]
-    shown = coverage >= min(0.5, here.mean())
-    top.plot(coverage[shown], right[shown], color=BLUE)
-    bottom.plot(coverage[shown], passed[shown], color=ORANGE)
-    top.set_ylabel("right among the answered")
-    bottom.set_ylabel("unknown photos answered")
-    bottom.set_ylim(0, 1.05 * max(passed.max(), 0.01))
-    bottom.set_xlabel("landmark photos answered")
-    percent_ticks(bottom.xaxis)
-    for axis in (top, bottom):
-        percent_ticks(axis.yaxis, 5)
-        axis.grid()
-    if here.any():
-        accuracy = predictions.correct[here].mean()
-        top.plot(here.mean(), accuracy, "o", color=INK)
-        top.set_title(f"At the threshold {percent(accuracy)} of the answers are right")
-    bottom.plot(here.mean(), lost, "o", color=INK)
-    bottom.set_title(f"and {percent(lost)} of the unknown photos are answered")
     return figure
 
 
@@ -236,16 +189,20 @@ def plot_history(history: pd.DataFrame) -> Figure:
     return figure
 
 
-def plot_all(predictions: Predictions, unknown: Predictions | None, threshold: float) -> dict[str, Figure]:
-    """Every picture of an evaluation by name; the one about rejection needs `unknown` pictures."""
+def plot_all(
+    predictions: Predictions, threshold: float, unknown: Predictions | None, kinds: pd.DataFrame | None
+) -> dict[str, Figure]:
+    """Every picture of an evaluation by name; three need `unknown` pictures and a table of `by_kind`."""
     drawn = {
         "confusion": plot_confusion(predictions),
         "reliability": plot_reliability(predictions),
         "mistakes": plot_mistakes(predictions),
         "per_class": plot_per_class(predictions),
     }
-    if unknown is not None:
+    if unknown is not None and kinds is not None:
+        drawn["kinds"] = plot_kinds(kinds)
         drawn["rejection"] = plot_rejection(predictions, unknown, threshold)
+        drawn["unknown"] = plot_surest_unknown(unknown, threshold)
     return drawn
 
 
@@ -256,7 +213,7 @@ def plot_answers(predictor: Answering, paths: Sequence[str | Path]) -> Figure:
     columns = min(2, len(photos))
     rows = -(-len(photos) // columns)
     figure, axes = subplots(
-        rows, 2 * columns, figsize=(5.4 * columns, 1.75 * rows), dpi=72, squeeze=False,
+        rows, 2 * columns, figsize=(5.4 * columns, 1.75 * rows), dpi=64, squeeze=False,
         width_ratios=[1.5, 1] * columns,
     )  # fmt: skip
     for axis in axes.flat:

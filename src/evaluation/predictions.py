@@ -6,7 +6,7 @@ import contextlib
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
-from scipy import special
 from torch import nn
 
 from src.data.dataset import PictureDataset
@@ -71,16 +70,6 @@ class Predictions:
     def answered(self, threshold: float) -> np.ndarray:
         """(N,) bool: known >= threshold, compared in double precision as the predictor does."""
         return self.known.astype(np.float64) >= threshold
-
-    def with_temperature(self, temperature: float, shown: np.ndarray | float = 1.0) -> Predictions:
-        """What the network says with its logits divided by `temperature`.
-
-        `shown` (N,): the probability that the picture shows a place at all; known is its product with
-        the largest probability.
-        """
-        logits = np.log(self.probabilities.clip(1e-30)) / temperature
-        calibrated = special.softmax(logits, axis=1)
-        return replace(self, probabilities=calibrated, known=shown * calibrated.max(axis=1))
 
     @property
     def table(self) -> pd.DataFrame:

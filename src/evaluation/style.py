@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
+from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,14 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from src.data.decoded import read_picture
+
 if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.typing import RcKeyType
 
 # Okabe and Ito's colours, which any colour vision tells apart
-BLUE, ORANGE = "#0072B2", "#D55E00"
+BLUE, ORANGE, VIOLET = "#0072B2", "#D55E00", "#CC79A7"
 INK, GREY, PALE = "#222222", "#767676", "#E4E4E4"
 MISTAKES = LinearSegmentedColormap.from_list("mistakes", ["#FCE8DA", "#F3A66E", ORANGE])
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
@@ -76,6 +79,23 @@ def subplots(*args, **kwargs) -> Any:
     import matplotlib.pyplot as plt  # here, because it chooses a backend
 
     return plt.subplots(*args, **kwargs)
+
+
+def gallery(paths: Sequence[str | Path], titles: Sequence[str], columns: int = 4) -> Figure:
+    """Pictures side by side, each below its title of two lines; the more columns, the smaller."""
+    columns = min(columns, max(2, len(paths)))
+    rows = max(1, -(-len(paths) // columns))
+    width = 2.45 if columns <= 4 else 1.9  # inches
+    figure, axes = subplots(
+        rows, columns, figsize=(width * columns, 0.9 * width * rows), dpi=54, squeeze=False
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+        axis.set_anchor("NW")
+    for axis, path, title in zip(axes.flat, paths, titles, strict=False):
+        axis.imshow(read_picture(path, 160))
+        axis.set_title(title, fontsize=8.5, pad=4)
+    return figure
 
 
 def short(name: str, width: int = 30) -> str:

@@ -81,6 +81,11 @@ class Answering:
 
     def _answer(self, probabilities: np.ndarray, known: float) -> Answer:
         best = np.argsort(-probabilities, kind="stable")[:GUESSES]
-        shown = known / float(probabilities[best[0]])
-        guesses = (Guess(self.landmarks[i], shown * float(probabilities[i])) for i in best)
+        largest = float(probabilities[best[0]])
+        # what the others have of the rest; with that of the best they are never more than 1
+        share = min(known / largest, (1 - known) / (1 - largest)) if largest < 1 else 0.0
+        guesses = [
+            Guess(self.landmarks[i], share * float(probabilities[i]) if n else known)
+            for n, i in enumerate(best)
+        ]
         return Answer.judged(guesses, known, self.known_threshold)

@@ -11,7 +11,7 @@ import json
 import platform
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -24,7 +24,8 @@ from src.files import replacing
 from src.inference.predictor import SUMS, Predictor, is_named, known_sums, read_sums, sum_line
 from src.landmarks.table import describe
 from src.models.classifier import Classifier
-from src.models.tta import NEVER, MirrorTTA, averaged, unsure
+from src.models.open_set import LargestProbability
+from src.models.tta import NEVER, TTA, Views, averaged, seen_again, turned_back, unsure
 
 SRC = Path(__file__).parents[1]
 START = "src.app.page"  # all that the app's notebook imports
@@ -47,24 +48,16 @@ class Calibration:
     Attributes:
         temperature: divides the logits before the softmax (arXiv:1706.04599).
         threshold: the smallest ``known`` at which an answer is given.
-        gate: from features ``(N, F)`` to the log odds ``(N, 1)`` that a photo shows a place at all;
-            None for a network that has never met photos of no landmark.
-        gate_power: ``known`` is what the gate says to this power, times the largest probability.
-        learnt: the content digests (`src.data.decoded`) of the photos of no landmark that network and gate
-            learnt from, which must not judge them.
+        score: gives ``known``, from features ``(N, F)`` and logits ``(N, classes)``; `LargestProbability` for
+            a network that has never met unknown photos.
+        learnt: the content digests (`src.data.decoded`) of the unknown photos that network, score and
+            threshold were made with, which must not judge them.
     """
 
     temperature: float = 1.0
     threshold: float = 0.5
-    gate: nn.Linear | None = None
-    gate_power: float = 1.0
+    score: nn.Module = field(default_factory=lambda: LargestProbability(1.0))
     learnt: tuple[str, ...] = ()
-
-    def shown(self, features: Tensor) -> Tensor:
-        """What the gate says of features ``(N, F)``: factors of ``known`` ``(N,)``, in [0, 1]."""
-        if self.gate is None:
-            return torch.ones(len(features))
-        return self.gate(features).sigmoid()[:, 0] ** self.gate_power
 
 
 class _Parts(nn.Module):
@@ -80,10 +73,9 @@ class _Parts(nn.Module):
 
 
 class _Exported(nn.Module):
-    """Preprocessing, network, calibrated softmax and gate: pictures in, probabilities out.
+    """Preprocessing, network, calibrated softmax and score: pictures in, probabilities out.
 
-    Test-time augmentation with the mirror image is done as by `MirrorTTA`: which rows need it cannot be
-    traced.
+    Test-time augmentation is done as by `TTA`: which rows need it cannot be traced.
     """
 
     evidence: Tensor  # (classes, F), the weights of the last layer
@@ -95,15 +87,15 @@ class _Exported(nn.Module):
         preprocess: Preprocess,
         class_names: Sequence[str],
         calibration: Calibration,
-        again: tuple[float, float],
+        views: Views,
     ) -> None:
         super().__init__()
-        self.network, self.preprocess, self.again = parts, preprocess, again
+        self.network, self.preprocess = parts, preprocess
+        self.again, self.side, self.background = views.again, views.side, views.background
         self.class_names = torch.jit.Attribute(list(class_names), list[str])
         self.register_buffer("evidence", head.weight.detach().clone())
         self.temperature = calibration.temperature
-        self.gate = calibration.gate or _open_gate(head.in_features)
-        self.gate_power = calibration.gate_power
+        self.score = calibration.score
 
     def forward(self, x: Tensor) -> Tensor:
         return self.predict(x)[0]
@@ -114,17 +106,21 @@ class _Exported(nn.Module):
             raise ValueError("pictures must be a batch (N, 3, H, W) with H and W at least 32")
         logits, features, _ = self.infer(self.preprocess(x))
         probabilities = torch.softmax(logits / self.temperature, dim=1)
-        shown = torch.sigmoid(self.gate(features))[:, 0] ** self.gate_power
-        return probabilities, shown * probabilities.max(dim=1).values
+        return probabilities, self.score(features, logits)
+
+    @torch.jit.export
+    def known(self, features: Tensor, logits: Tensor) -> Tensor:
+        """How surely the likeliest landmark is the right one, for runtimes that run the network alone."""
+        return self.score(features, logits)
 
     def infer(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits, features, maps = self.network(x)
-        rows = unsure(logits, self.again)
+        rows = unsure(logits, self.again, self.background)
         if len(rows) > 0:
-            mirrored_logits, mirrored, mirrored_maps = self.network(x[rows].flip(3))
-            logits = averaged(logits, rows, mirrored_logits)
-            features = averaged(features, rows, mirrored)
-            maps = averaged(maps, rows, mirrored_maps.flip(3))
+            other_logits, others, other_maps = self.network(seen_again(x[rows], self.side))
+            logits = averaged(logits, rows, other_logits)
+            features = averaged(features, rows, others)
+            maps = averaged(maps, rows, turned_back(other_maps, len(rows)))
         return logits, features, maps
 
     @torch.jit.export
@@ -138,14 +134,6 @@ class _Exported(nn.Module):
         weights = self.evidence[logits.argmax(dim=1)]
         heat = (maps * weights[:, :, None, None]).sum(dim=1).clamp(min=0.0)
         return heat / heat.amax(dim=[1, 2], keepdim=True).clamp(min=1e-6)
-
-
-def _open_gate(features: int) -> nn.Linear:
-    """A gate that lets everything through: without photos of no landmark nothing is known of them."""
-    gate = nn.Linear(features, 1)
-    nn.init.zeros_(gate.weight)
-    nn.init.constant_(gate.bias, float("inf"))
-    return gate.requires_grad_(False)
 
 
 @contextlib.contextmanager
@@ -180,15 +168,17 @@ def export(
     """
     path, calibration = Path(path), calibration or Calibration()
     network.eval().cpu()
-    once, again = network, NEVER
-    if isinstance(network, MirrorTTA):
-        once, again = network.network, network.again
+    once, views = network, NEVER
+    if isinstance(network, TTA):
+        once, views = network.network, network.views
+    calibration.score.eval().cpu()
+    only_unsure = isinstance(calibration.score, LargestProbability)
     about = {
         "architecture": network.architecture,
         "classes": [describe(name).to_dict() for name in pictures.class_names],
         "temperature": calibration.temperature,
         "known_threshold": calibration.threshold,
-        "rejects": "unknown photos and unsure answers" if calibration.gate else "unsure answers",
+        "rejects": "unsure answers" if only_unsure else "unknown photos and unsure answers",
         "unknown_learnt": sorted(calibration.learnt),
         "size": pictures.size,
         "parameters": sum(p.numel() for p in network.parameters()),
@@ -199,7 +189,7 @@ def export(
     example = torch.zeros(2, 3, pictures.size, pictures.size)
     with _torchscript():
         traced = torch.jit.trace(_Parts(once), example, check_trace=False)
-        model = _Exported(traced, network.head, pictures.preprocess, pictures.class_names, calibration, again)
+        model = _Exported(traced, network.head, pictures.preprocess, pictures.class_names, calibration, views)
         scripted = torch.jit.script(model.eval())
     check = partial(_assert_parity, parts=_Parts(network), calibration=calibration, pictures=pictures)
     return _save(scripted, path, about | (info or {}), check)
@@ -295,7 +285,7 @@ def _assert_parity(predictor: Predictor, parts: _Parts, calibration: Calibration
         logits, features, _ = parts(dataset.transform(picture)[None])
         expected = torch.softmax(logits / calibration.temperature, dim=1)
         answered, known = predictor.model.predict(picture[None])
-        expected_known = calibration.shown(features) * expected.amax(1)
+        expected_known = calibration.score(features, logits)
         gap = max((expected - answered).abs().max().item(), (expected_known - known).abs().item())
         if not gap <= 1e-2 or expected.argmax() != answered.argmax():
             raise ExportError(

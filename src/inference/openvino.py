@@ -14,13 +14,12 @@ from importlib.util import find_spec
 import numpy as np
 import torch
 from PIL import Image
-from scipy import special
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from src.inference.answers import Answering
 from src.inference.predictor import Predictor, ignore_deprecation
-from src.models.tta import NEVER, unsure
+from src.models.tta import Views, averaged, seen_again, unsure
 
 TOLERANCE = 1e-3  # of a probability, between the two
 
@@ -64,9 +63,8 @@ class OpenVinoPredictor(Answering):
         self.landmarks = predictor.landmarks  # the user's own facts, see `describe_with`
         self._export, self._failed, self._lock = predictor, False, threading.Lock()
         self._temperature = predictor.model.temperature
-        # older exports have neither
-        self._gate_power = getattr(predictor.model, "gate_power", 1.0)
-        self._again = getattr(predictor.model, "again", NEVER)
+        model = predictor.model
+        self._views = Views(tuple(model.again), model.side, model.background)
         example = torch.zeros(1, 3, predictor.info["size"], predictor.info["size"])
         ignore_deprecation()
         with torch.inference_mode():
@@ -100,20 +98,23 @@ class OpenVinoPredictor(Answering):
 
     def scores_of(self, x: np.ndarray) -> tuple[np.ndarray, float]:
         """The `scores` of what `square` gives; raises what OpenVINO raises."""
-        logits, odds = self.infer(x)
-        if len(unsure(torch.from_numpy(logits)[None], self._again)):
-            mirrored_logits, mirrored_odds = self.infer(np.ascontiguousarray(x[..., ::-1]))
-            logits, odds = (logits + mirrored_logits) / 2, (odds + mirrored_odds) / 2
-        probabilities = special.softmax(logits / self._temperature)
-        return probabilities, float(special.expit(odds) ** self._gate_power * probabilities.max())
+        logits, features = self.infer(x)
+        rows = unsure(logits, self._views.again, self._views.background)
+        if len(rows):
+            views = seen_again(torch.from_numpy(x), self._views.side).split(1)
+            seen = [self.infer(view.numpy()) for view in views]
+            logits = averaged(logits, rows, torch.cat([one for one, _ in seen]))
+            features = averaged(features, rows, torch.cat([one for _, one in seen]))
+        probabilities = torch.softmax(logits[0] / self._temperature, dim=0)
+        return probabilities.numpy(), self._export.model.known(features, logits).item()
 
-    def infer(self, x: np.ndarray) -> tuple[np.ndarray, np.float32]:
-        """One forward pass of what `square` gives: logits ``(classes,)`` and the log odds of the gate."""
+    def infer(self, x: np.ndarray) -> tuple[Tensor, Tensor]:
+        """One forward pass of what `square` gives: logits ``(1, classes)`` and features ``(1, F)``."""
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
         answered = self._own.request.infer([x])
-        logits, odds = (answered[output][0].copy() for output in self._compiled.outputs)
-        return logits, odds
+        logits, features = (torch.from_numpy(answered[out].copy()) for out in self._compiled.outputs)
+        return logits, features
 
     def _give_up(self, error: Exception) -> None:
         with self._lock:  # many threads may fail at once, and one sentence is enough
@@ -128,16 +129,15 @@ def _line(error: Exception) -> str:
 
 
 class _Core(nn.Module):
-    """One forward pass of an export, from the resized and cut picture on, in [0, 255], to logits and odds."""
+    """One forward pass of an export, from the resized and cut picture in [0, 255] to logits and features."""
 
     def __init__(self, export: torch.jit.ScriptModule) -> None:
         super().__init__()
         self.mean, self.std, self.network = export.preprocess.mean, export.preprocess.std, export.network
-        self.gate = export.gate
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         logits, features, _ = self.network((x / 255 - self.mean) / self.std)
-        return logits, self.gate(features)[:, 0]
+        return logits, features
 
 
 def square(picture: Image.Image, size: int) -> np.ndarray:

@@ -21,7 +21,7 @@ from src.models.checkpoints import load_checkpoint
 from src.models.classifier import Classifier
 from src.training import distributed as parallel
 from src.training.devices import autocast, choose_device
-from src.training.optimization import LandmarkLoss, MovingAverage
+from src.training.optimization import LandmarkLoss, MovingAverage, background_last
 from src.training.recipes import TrainSettings
 from src.training.state import facts_of, make_parts, resume, save, trained_by
 
@@ -43,7 +43,7 @@ class Meter:
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Note a batch: its mean loss ``()``, logits ``(N, classes)``, labels or class probabilities."""
         hard = labels.argmax(1) if labels.ndim > 1 else labels
-        right, known = (logits.argmax(1) == hard).sum(), (hard >= 0).sum()
+        right, known = (logits.argmax(1) == hard).sum(), ((hard >= 0) & (hard < logits.shape[1])).sum()
         self._unread.append((torch.stack([loss.detach(), right.float(), known.float()]), len(hard)))
 
     def read(self) -> tuple[float, float, float, int]:
@@ -64,14 +64,20 @@ def unmixed(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def mixing(settings: TrainSettings, classes: int) -> Mix:
-    """The function ``(x, y) → (x, y)`` that mixes pictures and labels of a batch, or leaves them."""
+def mixing(settings: TrainSettings, classes: int, *, background: bool = False) -> Mix:
+    """The function ``(x, y) → (x, y)`` that mixes pictures and labels of a batch, or leaves them.
+
+    With a ``background``, pictures of none of the classes are mixed too, as one more class.
+    """
     choices: list[Callable] = [unmixed]
     if settings.mixup:
-        choices.append(v2.MixUp(alpha=settings.mixup, num_classes=classes))
+        choices.append(v2.MixUp(alpha=settings.mixup, num_classes=classes + background))
     if settings.cutmix:
-        choices.append(v2.CutMix(alpha=settings.cutmix, num_classes=classes))
-    return v2.RandomChoice(choices) if len(choices) > 1 else unmixed
+        choices.append(v2.CutMix(alpha=settings.cutmix, num_classes=classes + background))
+    if len(choices) == 1:
+        return unmixed
+    choice = v2.RandomChoice(choices)
+    return lambda x, y: choice(x, background_last(y, classes))
 
 
 def train_one_epoch(
@@ -176,7 +182,6 @@ def fit(
     Raises:
         CheckpointError: ``folder`` holds a run of another network, data set or settings.
         FloatingPointError: the loss is no longer a number.
-        ValueError: pictures without a label are to be mixed.
     """
     device, folder = device or choose_device(), Path(folder)
     about = {
@@ -186,14 +191,14 @@ def fit(
         "fingerprint": pictures.fingerprint,
     }
     facts = about | facts_of(pictures)
-    if (settings.mixup or settings.cutmix) and facts["outlier_exposure"]:
-        raise ValueError("mixup and cutmix need labels: set both to 0, or give no photos of no landmark.")
     parts = make_parts(model, settings, len(pictures.train), device)
     history = resume(folder / "last.pt", about, parts)
     best = max((_score(row) for row in history), default=(-1.0, 0.0))
-    mix = mixing(settings, len(pictures.class_names))
+    background = facts["background"]
+    mix = mixing(settings, len(pictures.class_names), background=background)
     count, trained_together = facts["pictures"], parallel.together(parts.model)
-    loss, sampler = LandmarkLoss(settings.label_smoothing), cast(EpochSampler, pictures.train.sampler)
+    loss = LandmarkLoss(settings.label_smoothing, background=background)
+    sampler = cast(EpochSampler, pictures.train.sampler)
     with parallel.progress_bar(
         total=settings.epochs * count, initial=len(history) * count, unit="picture"
     ) as bar:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn, optim
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 
+from src.data.folders import UNKNOWN
 from src.models.pretrained import TransferNet
 from src.training.devices import choose_device
 from src.training.recipes import NO_WARMUP, OPTIMIZERS, SCHEDULES
@@ -25,21 +26,28 @@ if TYPE_CHECKING:
 class LandmarkLoss(nn.Module):
     """Cross entropy of logits ``(N, classes)`` against labels or class probabilities, averaged.
 
-    A picture labelled −1 shows none of the landmarks: its target is every class alike (outlier
-    exposure, arXiv:1812.04606).
+    Args:
+        label_smoothing: share of the target that is spread over all classes.
+        background: whether there are pictures of none of the landmarks. They are one more class, the last
+            one of class probabilities and ``UNKNOWN`` of labels. Its logit is 0: one with weights of its own
+            could say no more, since only differences of logits count, and so the largest logit of a network
+            says by itself how much more a picture is like a landmark than like none.
     """
 
-    def __init__(self, label_smoothing: float = 0.0) -> None:
+    def __init__(self, label_smoothing: float = 0.0, *, background: bool = False) -> None:
         super().__init__()
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.background = label_smoothing, background
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        if labels.ndim > 1:
-            return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
-        named = F.cross_entropy(
-            logits, labels.clamp(min=0), reduction="none", label_smoothing=self.label_smoothing
-        )
-        return torch.where(labels >= 0, named, -logits.log_softmax(1).mean(1)).mean()
+        if self.background:
+            logits = F.pad(logits, (0, 1))
+            labels = background_last(labels, logits.shape[1] - 1)
+        return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+
+
+def background_last(labels: Tensor, classes: int) -> Tensor:
+    """Labels whose ``UNKNOWN`` is counted as one more class; class probabilities stay as they are."""
+    return labels if labels.ndim > 1 else torch.where(labels == UNKNOWN, classes, labels)
 
 
 def parameter_groups(

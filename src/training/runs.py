@@ -12,7 +12,7 @@ line, `fit` alone (then there is one phase). ``model.json`` of an export holds t
         "valid_fraction": 0.1,
         "split_seed": 0,
         "pictures": 5000,                          # that it was trained on, of no landmark too
-        "outlier_exposure": True,                  # whether there were any of no landmark
+        "background": True,                        # whether there were any of no landmark
         "versions": {"python": "3.11.2", "torch": "2.15.0", "torchvision": "…", "timm": "…"},
     }
 """
@@ -43,7 +43,7 @@ def run_recipe(
     root: str | Path,
     folder: str | Path,
     *,
-    unknown: str | Path | None = None,
+    unknown: Sequence[Path] = (),
     limit: int | None = None,
     workers: int = 2,
     on_epoch: Callable[[pd.DataFrame], None] | None = None,

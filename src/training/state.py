@@ -99,7 +99,7 @@ def facts_of(pictures: Pictures) -> dict[str, Any]:
         "valid_fraction": pictures.valid_fraction,
         "split_seed": pictures.split_seed,
         "pictures": len(pictures.train.dataset),
-        "outlier_exposure": UNKNOWN in pictures.train.dataset.labels,
+        "background": UNKNOWN in pictures.train.dataset.labels,
     }
 
 
@@ -114,7 +114,7 @@ def trained_by(
         "runs": 1,
         "seeds": [facts["settings"]["seed"]],
         "epochs_run": before["epochs_run"] | {phase: [epochs]},
-        **{name: facts[name] for name in ("valid_fraction", "split_seed", "pictures", "outlier_exposure")},
+        **{name: facts[name] for name in ("valid_fraction", "split_seed", "pictures", "background")},
         "versions": {
             "python": python_version(),
             "torch": str(torch.__version__),
