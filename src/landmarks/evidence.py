@@ -25,8 +25,8 @@ REACH_KM = 1.5  # landmarks this near can be photographed on one walk
 SIGHT_KM = 30.0  # beyond its extent, nothing is photographed from farther away than this
 # Of likelihoods, for a landmark within sight of the camera. With the transfer export, had the 2,141 test
 # photos said where they were taken, 90.9 instead of 89.1 % would be answered (99.1 instead of 98.2 % of
-# these rightly); of 365 ordinary photos 2.2 instead of 1.4 %, had each been taken at the very landmark that it
-# looks most like, and hardly any elsewhere. 10 would make that 92.4 and 3.3 %.
+# these rightly); of 365 ordinary photos 2.2 instead of 1.4 %, had each been taken at the very landmark that
+# it looks most like, and hardly any elsewhere. 10 would make that 92.4 and 3.3 %.
 NEAR_RATIO = 3.0
 TRUST = 0.1  # probability that the nearest neighbour shows the same place; chosen on validation pictures
 LARGEST_RATIO = 50.0  # of likelihoods, as TRUST was chosen with 50 landmarks: more of them prove no more
