@@ -49,6 +49,15 @@ def test_an_unknown_photo_gets_no_name_as_its_headline(jpeg):
     assert card.count("<li>") == 5
 
 
+def test_what_looks_like_no_landmark_at_all_gets_no_list(jpeg):
+    app = LandmarkApp(FakePredictor(known=0.004, best=0.004))
+    send(app, ("IMG_1.jpg", jpeg))
+    [card] = cards(app)
+    assert "No landmark that I know. It looks like none of them." in text(card)
+    assert "<li>" not in card
+    assert "Taj Mahal" not in card
+
+
 @pytest.mark.parametrize(
     ("probability", "shown"),
     [(0, "< 1 %"), (0.004, "< 1 %"), (0.126, "13 %"), (0.994, "> 99 %"), (1, "> 99 %")],

@@ -11,6 +11,8 @@ from src.landmarks.evidence import Revised, Taken, distance_between
 from src.landmarks.table import Landmark
 from src.landmarks.worldmap import small_map
 
+HARDLY = 0.01  # what looks less like any landmark than that is not worth a list
+
 
 def alert(sentence: str) -> str:
     """A sentence on what went wrong, which a screen reader says at once."""
@@ -27,10 +29,12 @@ def apology(error: Exception) -> str:
 def answer_text(revised: Revised, taken: Taken) -> str:
     """The headline, the evidence beside the picture, and the guesses with their probabilities."""
     answer = revised.answer
-    best = answer.guesses[0]
+    best, evidence = answer.guesses[0], _evidence(revised, taken)
     if answer.recognised:
         caption = "The five likeliest" if len(answer.guesses) == 5 else "The likeliest"
         headline = f"<h2>{escape(best.landmark.title)}</h2>"
+    elif answer.known < HARDLY:
+        return f"<h2>No landmark that I know.</h2><p>It looks like none of them.</p>{evidence}"
     else:
         caption = "What is closest"
         headline = (
@@ -38,7 +42,7 @@ def answer_text(revised: Revised, taken: Taken) -> str:
             f"but I am not sure enough to say so ({percent(answer.known)}).</p>"
         )
     bars = "".join(_bar(guess.landmark, guess.probability) for guess in answer.guesses)
-    return f'{headline}{_evidence(revised, taken)}<h3>{caption}</h3><ol class="lt-guesses">{bars}</ol>'
+    return f'{headline}{evidence}<h3>{caption}</h3><ol class="lt-guesses">{bars}</ol>'
 
 
 def _evidence(revised: Revised, taken: Taken) -> str:
