@@ -147,17 +147,19 @@ class Pictures:
         """The evaluation transform as a module, for the export."""
         return Preprocess(self.size, self.mean, self.std)
 
+    def as_evaluated(
+        self, paths: Sequence[Path], labels: Sequence[int], decoded: DecodedPictures | None = None
+    ) -> PictureLoader:
+        """Any pictures, in their order, seen as those for validation."""
+        valid = self.valid
+        dataset = PictureDataset(paths, labels, self.class_names, valid.dataset.transform, decoded=decoded)
+        return PictureLoader(dataset, valid.batch_size, num_workers=valid.num_workers)
+
     def plain(self, positions: Sequence[int]) -> PictureLoader:
         """Training pictures at these positions, seen as in evaluation."""
         train = self.train.dataset
-        dataset = PictureDataset(
-            [train.paths[i] for i in positions],
-            [train.labels[i] for i in positions],
-            self.class_names,
-            self.valid.dataset.transform,
-            decoded=train.decoded,
-        )
-        return PictureLoader(dataset, self.valid.batch_size, num_workers=self.valid.num_workers)
+        paths, labels = [train.paths[i] for i in positions], [train.labels[i] for i in positions]
+        return self.as_evaluated(paths, labels, train.decoded)
 
 
 def default_cache() -> Path:

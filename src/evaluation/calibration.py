@@ -20,7 +20,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from src.data.dataset import PictureDataset
 from src.data.decoded import content_digests
 from src.data.folders import UNKNOWN, PictureLoader, Pictures
 from src.evaluation.predictions import Predictions, extract_features
@@ -104,7 +103,7 @@ def calibrate(
     score: nn.Module = LargestProbability(temperature)
     unknown_known, met = None, set(exposed)
     if exposed and choose and validated.correct.any():
-        unknown = _seen(network, _plain_loader(choose, pictures))
+        unknown = _seen(network, pictures.as_evaluated(choose, [UNKNOWN] * len(choose)))
         score = _with_examples(network, pictures, temperature)
         fit_score(score, (features, logits), validated.correct, unknown)
         with torch.inference_mode():
@@ -121,13 +120,6 @@ def _seen(network: Classifier, loader: PictureLoader) -> tuple[Tensor, Tensor]:
     features = torch.from_numpy(extract_features(network, loader))
     with torch.inference_mode():
         return features, network.head(features.to(network.head.weight.device)).float().cpu()
-
-
-def _plain_loader(photos: Sequence[Path], pictures: Pictures) -> PictureLoader:
-    """Unknown photos, seen as in evaluation."""
-    evaluated, labels = pictures.valid, [UNKNOWN] * len(photos)
-    dataset = PictureDataset(photos, labels, pictures.class_names, evaluated.dataset.transform)
-    return PictureLoader(dataset, evaluated.batch_size, num_workers=evaluated.num_workers)
 
 
 def _with_examples(network: Classifier, pictures: Pictures, temperature: float) -> OpenSetScore:
