@@ -33,7 +33,6 @@ from src.evaluation.calibration import calibrate
 from src.evaluation.metrics import figures
 from src.evaluation.predictions import Predictions, predict_export
 from src.inference.exporter import export
-from src.inference.openvino import fastest
 from src.inference.predictor import Predictor
 from src.models.checkpoints import restore
 from src.models.classifier import Classifier
@@ -235,8 +234,8 @@ def left_out(root: Path, unknown: UnknownPhotos, runs: Path, options: argparse.N
 
 def robustness(root: Path, _unknown: UnknownPhotos, _runs: Path, options: argparse.Namespace) -> pd.DataFrame:
     """An export on its test photos as they may arrive: compressed, small, blurred, dark, turned, hidden."""
-    predictor = fastest(Predictor.load(options.export), 1)
-    known = [landmark.class_name for landmark in predictor.landmarks]
+    predictor = Predictor.load(options.export)
+    known = predictor.class_names
     paths, labels = labelled(root / "test", known, known_only=True)
     pictures = [read_picture(path, predictor.short_side) for path in paths]
     rows = {}

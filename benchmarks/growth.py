@@ -15,7 +15,6 @@ import json
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,13 +30,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from src.data.decoded import read_picture
 from src.data.folders import find_data_set, list_pictures
 from src.evaluation.calibration import EXAMPLES
-from src.inference.openvino import fastest
+from src.inference.export_file import ABOUT, read_export
+from src.inference.exported import torchscript
+from src.inference.exporter import upgrade
 from src.inference.predictor import Predictor
 from src.inference.report import answer_report, read_report
+from src.inference.torchscript import load_script
 from src.library.read_ahead import THUMBNAIL_SIDE
-from src.tag import MANY
 
 EXPORT = ROOT / "checkpoints" / "transfer_exported.pt"
+FEW = 100  # photos of the libraries that only the memory is measured with
 FIGURE = ROOT / "docs" / "growth.png"
 KINDS = 10  # different photos of each size; the others are their copies
 BLUE, ORANGE, GREY = "#1f5fa8", "#c2571a", "#5f6670"
@@ -117,7 +119,7 @@ def over_workers(test: list[Path], place: Path, options: argparse.Namespace) -> 
 
 def over_megapixels(test: list[Path], place: Path, options: argparse.Namespace) -> Growth:
     """One photo from file to answer, 4 : 3, of more and more pixels."""
-    fast = fastest(Predictor.load(EXPORT), 1)
+    fast = Predictor.load(EXPORT)
 
     def answer(path: Path) -> None:
         data, side = path.read_bytes(), fast.short_side
@@ -127,7 +129,7 @@ def over_megapixels(test: list[Path], place: Path, options: argparse.Namespace) 
         width = round((megapixels * 1e6 * 4 / 3) ** 0.5)
         folder = place / f"size{megapixels}"
         paths = make_photos(test[:: len(test) // KINDS][:KINDS], folder, (width, width * 3 // 4))
-        fill(place / f"library{megapixels}", paths, min(MANY, options.shared))
+        fill(place / f"library{megapixels}", paths, min(FEW, options.shared))
 
         def measure(number: int) -> tuple[float, float]:
             taken = median_ms(answer, paths)
@@ -143,30 +145,28 @@ def over_megapixels(test: list[Path], place: Path, options: argparse.Namespace) 
 
 def with_classes(classes: int, path: Path) -> Predictor:
     """The export with a made-up head, and made-up examples, of so many classes, also saved at `path`."""
-    predictor, chance = Predictor.load(EXPORT), torch.Generator().manual_seed(0)
-    model, head = predictor.model, predictor.model.network.network.head
+    info, model, chance = read_export(EXPORT).info, load_script(EXPORT), torch.Generator().manual_seed(0)
+    head, score = model.network.network.head, model.judged.score
     weight = torch.randn(classes, head.weight.shape[1], generator=chance) * head.weight.std()
     head.weight, head.bias = torch.nn.Parameter(weight), torch.nn.Parameter(torch.zeros(classes))
-    model.evidence, model.class_names = weight, [f"{number:05}.Made_up" for number in range(classes)]
-    score, owners = model.score, torch.arange(classes).repeat_interleave(EXAMPLES)
+    model.judged.evidence, model.class_names = weight, [f"{number:05}.Made_up" for number in range(classes)]
+    owners = torch.arange(classes).repeat_interleave(EXAMPLES)
     examples = torch.randn(len(owners), score.axes.shape[1], generator=chance)
     score.owners, score.examples = owners, torch.nn.functional.normalize(examples)
-    first = predictor.info["classes"][0]
-    info = predictor.info | {"classes": [first | {"class_name": name} for name in model.class_names]}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*torch.jit.*", category=FutureWarning)
-        torch.jit.save(model, path, _extra_files={"model.json": json.dumps(info)})
-    return Predictor.load(path)
+    landmarks = [info["classes"][0] | {"class_name": name} for name in model.class_names]
+    with torchscript():
+        torch.jit.save(model, path, _extra_files={ABOUT: json.dumps(info | {"classes": landmarks})})
+    return upgrade(path, path)  # the graphs of so many classes
 
 
 def over_classes(test: list[Path], place: Path, options: argparse.Namespace) -> tuple[Growth, list[float]]:
     """One picture through networks of more and more classes, and the megabytes of their files."""
-    fill(place / "few", test, min(MANY, options.shared))
+    fill(place / "few", test, min(FEW, options.shared))
     pictures = [read_picture(path, 10_000) for path in test[:: len(test) // KINDS][:KINDS]]
     files = {classes: place / f"{classes}.pt" for classes in options.classes}
 
     def way(classes: int):
-        fast = fastest(with_classes(classes, files[classes]), 1)
+        fast = with_classes(classes, files[classes])
         fast.predict(pictures[:1])
 
         def measure(number: int) -> tuple[float, float]:

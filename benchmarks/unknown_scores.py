@@ -36,7 +36,8 @@ from src.data.unknown import find_unknown, sources_of, split_unknown
 from src.evaluate import labelled
 from src.evaluation.calibration import EXAMPLES, fit_score
 from src.evaluation.metrics import OTHER_LANDMARKS
-from src.inference.predictor import Predictor, to_tensor
+from src.inference.export_file import read_export
+from src.inference.torchscript import load_script, to_tensor
 from src.models.open_set import OpenSetScore
 
 EXPORT = Path(__file__).resolve().parents[1] / "checkpoints" / "transfer_exported.pt"
@@ -61,17 +62,19 @@ Score = Callable[[Seen], Tensor]  # (N,), the higher the surer
 class Photos:
     """Training, validation, test and unknown photos as an export sees them; the last ones never trained."""
 
-    def __init__(self, predictor: Predictor, root: Path, folders: Sequence[Path]) -> None:
-        known, trained = predictor.class_names, predictor.info["trained"]
+    def __init__(
+        self, model: torch.jit.ScriptModule, trained: dict, root: Path, folders: Sequence[Path]
+    ) -> None:
+        known = list(model.class_names)
         train, labels = labelled(root / "train", known, known_only=True)
         test, test_labels = labelled(root / "test", known, known_only=True)
         learn, valid = stratified_split(labels, trained["valid_fraction"], trained["split_seed"])
         sample, parts = _some_of_every_class(learn, np.array(labels)), split_unknown(folders)
         unknown = [*parts.choose, *parts.judge]
-        self.train = look(predictor, [train[i] for i in sample])
-        self.valid = look(predictor, [train[i] for i in valid])
-        self.test = look(predictor, test)
-        self.unknown = look(predictor, unknown)
+        self.train = look(model, [train[i] for i in sample])
+        self.valid = look(model, [train[i] for i in valid])
+        self.test = look(model, test)
+        self.unknown = look(model, unknown)
         self.valid_right = self.valid.logits.argmax(1).numpy() == np.array(labels)[valid]
         self.test_right = self.test.logits.argmax(1).numpy() == test_labels
         source_of: dict[Path, str | Path] = {}
@@ -97,12 +100,12 @@ def _some_of_every_class(positions: Sequence[int], labels: np.ndarray) -> list[i
 
 
 @torch.inference_mode()
-def look(predictor: Predictor, paths: Sequence[Path]) -> Seen:
+def look(model: torch.jit.ScriptModule, paths: Sequence[Path]) -> Seen:
     """Ask an export, photo by photo as in the app."""
     features, logits = [], []
     for path in tqdm(paths, unit="photo"):
-        picture = to_tensor(read_picture(path, predictor.short_side))[None]
-        of_one, seen, _ = predictor.model.infer(predictor.model.preprocess(picture))
+        picture = to_tensor(read_picture(path, 2 * model.preprocess.size))[None]
+        of_one, seen, _ = model.infer(model.preprocess(picture))
         logits.append(of_one)
         features.append(seen)
     return Seen(torch.cat(features), torch.cat(logits))
@@ -110,13 +113,13 @@ def look(predictor: Predictor, paths: Sequence[Path]) -> Seen:
 
 def scores_of(model: torch.jit.ScriptModule, own: OpenSetScore, train: Seen) -> dict[str, Score]:
     """Every score by its name; `own` may be fitted again later."""
-    weight, bias = model.evidence, model.network.network.head.bias.detach()
+    weight, bias = model.judged.evidence, model.network.network.head.bias.detach()
 
     def shaped_energy(seen: Seen, share: float, prune: bool) -> Tensor:
         return energy(F.linear(shaped(seen.features, share, prune), weight, bias))
 
     return {
-        "largest probability": lambda seen: (seen.logits / model.temperature).softmax(1).amax(1),
+        "largest probability": lambda seen: (seen.logits / model.judged.temperature).softmax(1).amax(1),
         "largest logit": lambda seen: seen.logits.amax(1),
         "energy": lambda seen: energy(seen.logits),
         "neighbours: own − unknown": lambda seen: own.signs(*seen)[:, 2],
@@ -163,9 +166,9 @@ def shaped(features: Tensor, share: float, prune: bool) -> Tensor:
 
 def own_score(model: torch.jit.ScriptModule) -> OpenSetScore:
     """The score of an export with its examples, to be fitted anew."""
-    old = model.score
+    old = model.judged.score
     examples, unknown = (torch.zeros(len(one), len(old.center)) for one in (old.examples, old.unknown))
-    score = OpenSetScore(model.temperature, old.center, old.axes, examples, old.owners, unknown)
+    score = OpenSetScore(model.judged.temperature, old.center, old.axes, examples, old.owners, unknown)
     score.load_state_dict(old.state_dict())
     return score
 
@@ -224,13 +227,14 @@ def main() -> None:
         "--unknown", type=Path, action="append", help="photos of no landmark (default: see README)"
     )
     options = parser.parse_args()
-    root, predictor = find_data_set(options.data), Predictor.load(options.export)
+    root, exported = find_data_set(options.data), read_export(options.export)
+    model = load_script(options.export)
     folders = find_unknown(options.unknown, root)
-    if not folders or not hasattr(predictor.model.score, "signs"):
+    if not folders or not hasattr(model.judged.score, "signs"):
         parser.error("This needs photos of no landmark, and an export of a network that trained with some.")
-    photos = Photos(predictor, root, folders)
-    regression = own_score(predictor.model)
-    scores = scores_of(predictor.model, regression, photos.train)
+    photos = Photos(model, exported.info["trained"], root, folders)
+    regression = own_score(model)
+    scores = scores_of(model, regression, photos.train)
     rows = []
     for seed in SEEDS:
         fit = photos.divided(seed)

@@ -1,4 +1,7 @@
-"""``python -m src.export RUN FILE``: calibrate, export and measure the network of a finished run."""
+"""``python -m src.export RUN FILE``: calibrate, export and measure the network of a finished run.
+
+``python -m src.export --upgrade OLD NEW`` makes an export of today's format from an earlier one.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +79,7 @@ def export_run(
 def main(arguments: list[str] | None = None) -> int:
     """The command line; 0 when exported, 2 with one sentence when something given is wrong."""
     parser = argparse.ArgumentParser("python -m src.export", description="Export the network of a run.")
-    parser.add_argument("run", type=Path, help="folder of a run, with best.pt")
+    parser.add_argument("run", type=Path, help="folder of a run, with best.pt; with --upgrade an export")
     parser.add_argument("file", type=Path, help="the export to write")
     parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
     parser.add_argument(
@@ -85,18 +88,26 @@ def main(arguments: list[str] | None = None) -> int:
         action="append",
         help="folder of photos of no landmark; may be given several times (default: see README)",
     )
+    parser.add_argument(
+        "--upgrade",
+        action="store_true",
+        help="make an export of today's format from an earlier one; needs no pictures and no training",
+    )
     options = parser.parse_args(arguments)
 
     from src.data.folders import find_data_set
     from src.data.unknown import find_unknown
-    from src.inference.exporter import ExportError
+    from src.inference.exporter import ExportError, upgrade
     from src.models.checkpoints import CheckpointError
 
     try:
+        if options.upgrade:
+            upgrade(options.run, options.file)
+            return 0
         root = find_data_set(options.data)
         unknown = find_unknown(options.unknown, root)
         predictor = export_run(options.run, root, options.file, unknown=unknown)
-    except (DataError, CheckpointError, ExportError) as error:
+    except (DataError, CheckpointError, ExportError, FileNotFoundError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(json.dumps(predictor.info["test"], indent=1))

@@ -33,7 +33,6 @@ from src.library.write_back import Step, undo_all, write_all
 from src.photos.files import find_photos
 
 MODEL = Path(__file__).parents[1] / "checkpoints" / "transfer_exported.pt"
-MANY = 100  # photos from which it pays to build the faster runtime
 
 
 class UsageError(ValueError):
@@ -185,7 +184,9 @@ def _check_cluster(args: argparse.Namespace) -> None:
 
 
 def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
-    from src.inference.predictor import Predictor  # here, as --undo and --help need not wait for torch
+    from src.inference.predictor import (
+        Predictor,  # here, as --undo and --help need not wait for the model's runtime
+    )
 
     try:
         predictor = Predictor.load(args.model)
@@ -203,17 +204,16 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
         catalog.note(Addressed(address).find(passed_over))
     else:
         catalog.note(find_photos(args.folder, without=args.to, passed_over=passed_over))
-    many = catalog.count_unanswered(model) >= MANY
     if args.engine == "ray":
         from src.library import run_ray as cluster  # here, as a folder can be tagged without pyarrow
 
         try:
-            cluster.answer_all(catalog, export, model, args.workers, many, address)
+            cluster.answer_all(catalog, export, model, args.workers, address)
         except cluster.ClusterError as error:
             print(error, file=sys.stderr)
             return 1
     else:
-        local.answer_all(catalog, predictor, model, args.workers, many)
+        local.answer_all(catalog, predictor, model, args.workers)
     records = make_records(catalog, predictor, model, args.min_confidence, not args.no_outings, args.language)
     catalog.save_records(records)
     with explained(args.out, "written"):

@@ -79,13 +79,13 @@ def test_a_table_that_cannot_be_used_is_one_sentence(tiny_export, tmp_path, cont
 
 @pytest.mark.parametrize("shared", [False, True])
 def test_import_is_light(shared, monkeypatch):
-    """What a visitor waits for: nothing that only training needs, nor torch where it is shared."""
-    heavy = {"torch", "pandas", "sklearn", "matplotlib", "torchvision", "timm", "scipy"}
+    """What a visitor waits for: nothing that only training needs, and no runtime where it is shared."""
+    heavy = {"torch", "pandas", "sklearn", "matplotlib", "torchvision", "timm", "scipy", "onnxruntime"}
     if shared:
         monkeypatch.setenv("LANDMARK_PREDICTOR", "somewhere")
     code = f"import sys, src.app.page; print(*({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ([] if shared else ["torch"])
+    assert done.stdout.split() == ([] if shared else ["onnxruntime"])
 
 
 def test_nothing_is_read_from_the_modules_once_they_are_imported(tiny_export, tmp_path):

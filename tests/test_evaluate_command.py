@@ -52,6 +52,7 @@ def write_export(path, **about):
     """An export of `ByColour` whose model.json says this, too."""
     names = list(COLOURS)
     about |= {"classes": [describe(name).to_dict() for name in names], "known_threshold": 0.8, "size": 32}
+    about |= {"parameters": 9}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*torch.jit.*")
         scripted = torch.jit.script(ByColour(names).eval())

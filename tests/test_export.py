@@ -17,11 +17,23 @@ from PIL import Image
 
 from src.data.folders import load_pictures
 from src.export import export_run, main
-from src.inference.exporter import Calibration, ExportError, add_info, carried_files, export
-from src.inference.predictor import SUMS, Predictor, to_tensor
+from src.inference.export_file import ANSWER, NETWORK, SUMS
+from src.inference.exported import Parts
+from src.inference.exporter import (
+    Calibration,
+    ExportError,
+    _assert_same_answers,
+    add_info,
+    carried_files,
+    export,
+    upgrade,
+)
+from src.inference.onnx_runtime import OnnxRuntime
+from src.inference.predictor import Predictor
+from src.inference.torchscript import load_script, to_tensor
 from src.models.open_set import LargestProbability
 from src.models.scratch import LandmarkNet, NetSettings
-from src.models.tta import TTA, Views, unsure
+from src.models.tta import TTA, Views, averaged, unsure
 from src.training.loop import fit
 from src.training.recipes import TrainSettings
 
@@ -42,7 +54,7 @@ assert len(final_answers([report], predictor.known_threshold, 3)[0].answer.guess
 LandmarkApp(predictor)
 carried = [import_module(name) for name in sys.argv[1:]]
 assert all(Path(module.__file__).is_relative_to(Path.cwd()) for module in carried)
-heavy = {"pandas", "sklearn", "matplotlib", "torchvision"} & sys.modules.keys()
+heavy = {"torch", "scipy", "pandas", "sklearn", "matplotlib", "torchvision"} & sys.modules.keys()
 assert not heavy, heavy
 """
 NET = NetSettings(widths=(8, 16), depths=(1, 1))
@@ -62,16 +74,16 @@ def network():
 @pytest.mark.parametrize("size", [(40, 60), (60, 40), (32, 32), (333, 100), (48, 1000)])
 def test_network_export_and_reloaded_export_agree(pictures, network, tmp_path, size):
     calibration = Calibration(temperature=1.5, score=LargestProbability(1.5))
-    exported = export(network, pictures, tmp_path / "e.pt", calibration)
-    reloaded = Predictor.load(tmp_path / "e.pt")
+    export(network, pictures, tmp_path / "e.pt", calibration)
+    reloaded = load_script(tmp_path / "e.pt")
     x = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
     with torch.inference_mode():
         seen = torch.stack([pictures.valid.dataset.transform(picture) for picture in x])
         expected = (network(seen) / 1.5).softmax(1)
-        for answer in (exported.model(x), reloaded.model(x), reloaded.model(x / 255)):
+        for answer in (reloaded(x), reloaded(x / 255)):
             assert torch.allclose(answer, expected, atol=1e-5)
-        probabilities, known = reloaded.model.predict(x)
-        alone = torch.cat([reloaded.model(picture[None]) for picture in x])
+        probabilities, known = reloaded.predict(x)
+        alone = torch.cat([reloaded(picture[None]) for picture in x])
     assert torch.allclose(known, probabilities.max(1).values)
     assert torch.allclose(alone, probabilities, atol=1e-5)
 
@@ -89,33 +101,31 @@ def test_an_export_averages_with_further_views_where_it_is_unsure(
         again = ranks[:2].mean().item(), ranks[3:5].mean().item()
         rows = unsure(logits, again, background)
         augmented = TTA(network, Views(again, side, background))
-        exported = export(augmented, pictures, tmp_path / "e.pt")
+        export(augmented, pictures, tmp_path / "e.pt")
+        exported = load_script(tmp_path / "e.pt")
         expected = augmented(seen).softmax(1)
-        alone = torch.cat([exported.model(picture[None]) for picture in x])
-        assert torch.allclose(exported.model(x), expected, atol=1e-5)
+        alone = torch.cat([exported(picture[None]) for picture in x])
+        assert torch.allclose(exported(x), expected, atol=1e-5)
         assert torch.allclose(alone, expected, atol=1e-5)
         changed = (expected - network(seen).softmax(1)).abs().amax(1) > 1e-4
         assert torch.nonzero(changed)[:, 0].tolist() == rows.tolist() and len(rows) == 3
-        heat = exported.model.heat(x)
-        assert torch.allclose(
-            torch.cat([exported.model.heat(picture[None]) for picture in x]), heat, atol=1e-4
-        )
+        heat = exported.heat(x)
+        assert torch.allclose(torch.cat([exported.heat(picture[None]) for picture in x]), heat, atol=1e-4)
     info = Predictor.load(tmp_path / "e.pt").info["architecture"]
     assert info["views"] == {"again": list(again), "side": side, "background": background}
 
 
 @pytest.mark.parametrize("shape", [(3, 40, 40), (1, 4, 40, 40), (1, 3, 31, 40), (1, 3, 40, 8)])
 def test_wrong_shapes_are_errors(pictures, network, tmp_path, shape):
-    predictor = export(network, pictures, tmp_path / "e.pt")
+    export(network, pictures, tmp_path / "e.pt")
     with pytest.raises(Exception, match="must be a batch"):
-        predictor.model(torch.zeros(shape))
+        load_script(tmp_path / "e.pt")(torch.zeros(shape))
 
 
 def test_model_json_says_what_the_file_is(pictures, network, tmp_path):
     predictor = export(network, pictures, tmp_path / "e.pt", Calibration(threshold=0.7), info={"extra": [1]})
     again = add_info(tmp_path / "e.pt", {"test": {"accuracy": 0.5}})
-    x = torch.rand(1, 3, 50, 40)
-    assert torch.equal(predictor.model(x), again.model(x))
+    assert again.scores(quarters())[0].tolist() == predictor.scores(quarters())[0].tolist()
     info = again.info
     assert info["architecture"] == json.loads(json.dumps(network.architecture))
     assert [c["class_name"] for c in info["classes"]] == again.class_names == pictures.class_names
@@ -156,7 +166,7 @@ def test_an_export_that_is_otherwise_sure_than_its_network_is_not_written(pictur
         def forward(self, features: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
             return torch.full([len(logits)], 0.2 if torch.jit.is_scripting() else 0.3)
 
-    with pytest.raises(ExportError, match=r"differently.* \(by 0\.100\)"):
+    with pytest.raises(ExportError, match=r"in TorchScript answers differently.* \(by 0\.100\)"):
         export(network, pictures, tmp_path / "e.pt", Calibration(score=Fickle()))
     assert not (tmp_path / "e.pt").exists()
 
@@ -165,7 +175,7 @@ def test_the_file_carries_what_the_app_needs(pictures, network, tmp_path):
     export(network, pictures, tmp_path / "e.pt")
     with zipfile.ZipFile(tmp_path / "e.pt") as file:
         names = {name.split("/extra/")[1] for name in file.namelist() if "/extra/" in name}
-        assert names == {"model.json", *(f"src/{name}" for name in carried_files())}
+        assert names == {"model.json", NETWORK, ANSWER, *(f"src/{name}" for name in carried_files())}
         (tmp_path / "src").mkdir()
         for name in carried_files():
             entry = next(n for n in file.namelist() if n.endswith(f"extra/src/{name}"))
@@ -174,7 +184,8 @@ def test_the_file_carries_what_the_app_needs(pictures, network, tmp_path):
     (tmp_path / "photo.jpg").write_bytes(encode(quarters()))
     (tmp_path / "script.py").write_text(ALONE)
     environment = {"PATH": "", "HOME": str(tmp_path)}  # no PYTHONPATH to this repository
-    modules = [name.removesuffix(".py").replace("/", ".") for name in carried_files() if name.endswith(".py")]
+    carried = [name for name in carried_files() if name.endswith(".py") and "torchscript" not in name]
+    modules = [name.removesuffix(".py").replace("/", ".") for name in carried]
     command = [sys.executable, "script.py", *(f"src.{name}" for name in modules)]
     subprocess.run(command, cwd=tmp_path, check=True, env=environment)
 
@@ -226,6 +237,80 @@ def test_the_command_takes_the_folders_given_or_those_beside_the_data_set(data_s
     command = ["run", "e.pt", "--data", str(data_set)]
     assert main(command) == main([*command, "--unknown", "one", "--unknown", "two"]) == 0
     assert asked == [[tmp_path / "ordinary"], [Path("one"), Path("two")]]
+
+
+class Earlier(torch.nn.Module):
+    """An export as it was before there was an open-set score."""
+
+    def __init__(self, parts, head, preprocess, again, power):
+        super().__init__()
+        self.network, self.preprocess, self.again = parts, preprocess, again
+        self.class_names = torch.jit.Attribute(["0.Alpha", "1.Beta", "2.Gamma"], list[str])
+        self.register_buffer("evidence", head.weight.detach().clone())
+        self.gate, self.temperature, self.gate_power = torch.nn.Linear(head.in_features, 1), 1.5, power
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.predict(x)[0]
+
+    @torch.jit.export
+    def predict(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.preprocess(x)
+        logits, features, _ = self.network(x)
+        rows = unsure(logits, self.again, False)
+        if len(rows) > 0:
+            more, others, _ = self.network(x[rows].flip(3))
+            logits, features = averaged(logits, rows, more), averaged(features, rows, others)
+        probabilities = torch.softmax(logits / self.temperature, dim=1)
+        shown = torch.sigmoid(self.gate(features))[:, 0] ** self.gate_power
+        return probabilities, shown * probabilities.amax(1)
+
+
+@pytest.fixture
+def earlier(pictures, network, tmp_path):
+    """A file as `Earlier` was saved; takes the change that is made to the module first."""
+
+    def save(change=lambda model: None):
+        export(network, pictures, tmp_path / "today.pt")
+        info = Predictor.load(tmp_path / "today.pt").info
+        traced = torch.jit.trace(Parts(network), torch.zeros(2, 3, pictures.size, pictures.size))
+        model = Earlier(traced, network.head, pictures.preprocess, (0.2, 0.9), 0.5)
+        change(model)
+        about = {name: entry for name, entry in info.items() if name not in ("onnx", "views")}
+        extra = {"model.json": json.dumps(about)}
+        torch.jit.save(torch.jit.script(model.eval()), tmp_path / "old.pt", _extra_files=extra)
+        return tmp_path / "old.pt"
+
+    return save
+
+
+def test_an_earlier_export_is_brought_up_to_date_without_training(earlier, tmp_path):
+    old, new = earlier(), tmp_path / "new.pt"
+    assert main(["--upgrade", str(old), str(new)]) == 0
+    predictor = Predictor.load(new)
+    assert isinstance(predictor.runtime, OnnxRuntime)
+    assert predictor.info["fingerprint"] == Predictor.load(old).info["fingerprint"]
+    for picture in (quarters(90, 60), Image.new("RGB", (40, 50), (20, 200, 90))):
+        probabilities, known = load_script(old).predict(to_tensor(picture)[None])
+        scores, also_known = predictor.scores(picture)
+        assert scores == pytest.approx(probabilities[0].detach().numpy(), abs=1e-4)
+        assert also_known == pytest.approx(known.item(), abs=1e-4)
+    before = new.read_bytes()
+    upgrade(new, tmp_path / "twice.pt")
+    assert Predictor.load(tmp_path / "twice.pt").scores(quarters())[1] == predictor.scores(quarters())[1]
+    assert new.read_bytes() == before
+
+
+def test_what_answers_otherwise_than_the_earlier_export_is_refused(earlier, tmp_path):
+    script = load_script(earlier())
+    with pytest.raises(ExportError, match="differently from the earlier one"):
+        _assert_same_answers(tmp_path / "today.pt", script)
+
+
+def test_exports_from_before_heat_maps_are_refused(earlier, tmp_path, capsys):
+    old = earlier(lambda model: model.__delattr__("evidence"))
+    assert main(["--upgrade", str(old), str(tmp_path / "new.pt")]) == 2
+    assert "is from before exports had heat maps: train again" in capsys.readouterr().err
+    assert not (tmp_path / "new.pt").exists()
 
 
 def test_sums_beside_exports_follow_them_and_stop_what_was_changed(pictures, network, tmp_path):

@@ -13,8 +13,10 @@ import pytest
 import torch
 from nbclient import NotebookClient
 
+from src.inference.export_file import SUMS, known_sums, read_sums, sum_line
 from src.inference.exporter import ExportError, add_info
-from src.inference.predictor import SUMS, Predictor, known_sums, read_sums, sum_line
+from src.inference.predictor import Predictor
+from src.inference.torchscript import load_script
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [
@@ -84,7 +86,7 @@ def test_line_that_cannot_be_read_is_an_error(export, line):
 
 def test_nothing_in_the_file_is_read_before_it_was_checked(export, monkeypatch):
     export.with_name(SUMS).write_text(f"{OTHER} *e.pt\n")
-    monkeypatch.setattr(torch.jit, "load", lambda *args, **kwargs: pytest.fail("it was read"))
+    monkeypatch.setattr(zipfile, "ZipFile", lambda *args, **kwargs: pytest.fail("it was read"))
     with pytest.raises(ValueError, match="SHA256SUMS"):
         Predictor.load(export)
 
@@ -156,7 +158,7 @@ def test_loading_in_a_thread_leaves_the_warning_filters_of_others(export, monkey
     monkeypatch.setattr(torch.jit, "load", slow)
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("always")
-        thread = threading.Thread(target=Predictor.load, args=(export,))
+        thread = threading.Thread(target=load_script, args=(export,))
         thread.start()
         assert loading.wait(30)
         warnings.filterwarnings("ignore", "a filter of another thread")
@@ -169,6 +171,6 @@ def test_loading_in_a_thread_leaves_the_warning_filters_of_others(export, monkey
 def test_other_warnings_of_deprecation_are_still_shown(export):
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("always")
-        Predictor.load(export)
+        load_script(export)
         warnings.warn("`something` is deprecated", FutureWarning, stacklevel=1)
     assert len(shown) == 1

@@ -1,12 +1,16 @@
-"""The faster network for libraries answers as the export does, or is not used."""
+"""ONNX Runtime answers as TorchScript does, from the same file; either is enough."""
 
+import json
+import subprocess
 import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import quarters
+from conftest import encode, quarters
 from PIL import Image
 from tag_library import photo, table
 
@@ -14,43 +18,62 @@ from src import tag
 from src.data.folders import load_pictures
 from src.data.transforms import Preprocess
 from src.evaluation.predictions import extract_features
-from src.inference import openvino as runtime
+from src.inference import onnx_runtime as onnx
+from src.inference import predictor as choice
+from src.inference.export_file import read_export
 from src.inference.exporter import Calibration, export
 from src.inference.predictor import Predictor
+from src.inference.torchscript import TorchScriptRuntime
 from src.landmarks.table import COLUMNS, read_landmarks
+from src.models import tta
 from src.models.open_set import OpenSetScore
 from src.models.scratch import LandmarkNet, NetSettings
 from src.models.tta import NEVER, TTA, Views
 
-pytest.importorskip("openvino")
+NAMES = {"onnxruntime": onnx.OnnxRuntime, "torch": TorchScriptRuntime}
+# what is not in requirements-app.txt, and cannot be imported by whoever runs this
+SLIM = """
+import sys
+HEAVY = {"torch", "torchvision", "timm", "scipy", "sklearn", "pandas", "matplotlib", "pyarrow", "onnx"}
+class Refused:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in HEAVY:
+            raise ModuleNotFoundError(f"{name} is not installed", name=name)
+sys.meta_path.insert(0, Refused())
+"""
 
 
-@pytest.fixture(scope="module")
-def predictor(tiny_export):
-    return Predictor.load(tiny_export)
+def without(monkeypatch, *names):
+    """As if these packages were not installed."""
+    found = choice.find_spec
+    monkeypatch.setattr(choice, "find_spec", lambda name: None if name in names else found(name))
 
 
-@pytest.fixture(scope="module")
-def fast(predictor):
-    return runtime.fastest(predictor, 2)
+def exact(path):
+    """What TorchScript answers with an export."""
+    return TorchScriptRuntime(path)
 
 
-def test_answers_are_those_of_the_export(predictor, fast):
-    assert isinstance(fast, runtime.OpenVinoPredictor)
+def fast(path):
+    """What ONNX Runtime answers with an export."""
+    return onnx.OnnxRuntime(read_export(path))
+
+
+def shown():
     noise = np.random.default_rng(1).integers(0, 256, (3, 60, 90, 3), dtype=np.uint8)
     pictures = [Image.fromarray(pixels) for pixels in noise]
-    pictures += [
-        quarters(640, 480),
-        quarters(33, 400),
-        Image.new("L", (32, 32), 7),
-        pictures[0].resize((999, 750)),
-    ]
-    for ours, exact in zip(fast.predict(pictures), predictor.predict(pictures), strict=True):
-        assert [g.landmark for g in ours.guesses] == [g.landmark for g in exact.guesses]
-        assert [g.probability for g in ours.guesses] == pytest.approx(
-            [g.probability for g in exact.guesses], abs=1e-4
-        )
-        assert ours.known == pytest.approx(exact.known, abs=1e-4)
+    large = pictures[0].resize((999, 750))
+    return [*pictures, quarters(640, 480), quarters(33, 400), Image.new("L", (32, 32), 7), large]
+
+
+def test_answers_are_those_of_torchscript(tiny_export):
+    ours, theirs = fast(tiny_export), exact(tiny_export)
+    for picture in shown():
+        scores, known = ours.scores(picture)
+        expected, expected_known = theirs.scores(picture)
+        assert scores == pytest.approx(expected, abs=1e-4)
+        assert known == pytest.approx(expected_known, abs=1e-4)
+        assert ours.heat(picture) == pytest.approx(theirs.heat(picture), abs=1e-3)
 
 
 @pytest.fixture
@@ -64,13 +87,12 @@ def pictures(data_set, tmp_path):
     return load_pictures(data_set, sizes=(32,), workers=0, cache=tmp_path / "cache")
 
 
-def scores_of_both(predictor):
-    """What the export says of some photos, after OpenVINO has said the same."""
-    fast = runtime.OpenVinoPredictor(predictor, 1)
+def scores_of_both(path):
+    """What an export says of some photos, by either runtime."""
     both = []
-    for shown in (quarters(90, 60), quarters(60, 90), Image.new("RGB", (50, 40), (250, 30, 20))):
-        both.append(predictor.scores(shown))
-        scores, known = fast.scores(shown)
+    for picture in (quarters(90, 60), quarters(60, 90), Image.new("RGB", (50, 40), (250, 30, 20))):
+        both.append(exact(path).scores(picture))
+        scores, known = fast(path).scores(picture)
         assert scores == pytest.approx(both[-1][0], abs=1e-4)
         assert known == pytest.approx(both[-1][1], abs=1e-4)
     return np.array([[*scores, known] for scores, known in both])
@@ -78,9 +100,11 @@ def scores_of_both(predictor):
 
 def change_by(views, network, pictures, folder, calibration=None):
     """How much further views change what both say of some photo; the last figure is that of ``known``."""
-    exports = (export(TTA(network, one), pictures, folder / "e.pt", calibration) for one in (NEVER, views))
-    once, augmented = (scores_of_both(one) for one in exports)
-    return np.abs(once - augmented).max(axis=0)
+    answers = []
+    for one in (NEVER, views):
+        export(TTA(network, one), pictures, folder / "e.pt", calibration)
+        answers.append(scores_of_both(folder / "e.pt"))
+    return np.abs(answers[0] - answers[1]).max(axis=0)
 
 
 @pytest.mark.parametrize("views", [Views(), Views(side=12)])
@@ -105,120 +129,138 @@ def test_an_open_set_score_is_that_of_the_export(pictures, network, tmp_path):
     score.set_weights([0.0, 0.0, 30.0, -40.0], 40 * other - 30 * stranger)  # near 0.5, where it is steep
     views, calibration = Views(side=12, background=True), Calibration(1.5, score=score)
     assert change_by(views, network, pictures, tmp_path, calibration)[-1] > 1e-3
-    assert isinstance(runtime.fastest(Predictor.load(tmp_path / "e.pt"), 1), runtime.OpenVinoPredictor)
 
 
 @pytest.mark.parametrize("sides", [(1000, 750), (750, 1001), (32, 400), (50, 37), (224, 224), (225, 224)])
-def test_the_network_sees_the_pixels_that_the_export_would_show_it(sides):
+def test_the_network_sees_the_pixels_that_torchscript_shows_it(sides):
     pixels = np.random.default_rng(sides).integers(0, 256, (*sides, 3), dtype=np.uint8)
-    exact = Preprocess(224, (0, 0, 0), (1, 1, 1))(torch.from_numpy(pixels).permute(2, 0, 1)[None])
-    assert runtime.square(Image.fromarray(pixels), 224) / 255 == pytest.approx(exact.numpy(), abs=1e-4)
+    expected = Preprocess(224, (0, 0, 0), (1, 1, 1))(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+    assert onnx.square(Image.fromarray(pixels), 224) / 255 == pytest.approx(expected.numpy(), abs=1e-4)
 
 
-def test_many_threads_ask_at_once(fast):
-    pictures = [
-        Image.new("RGB", (64, 48), colour) for colour in ((220, 20, 20), (20, 220, 20), (20, 20, 220))
-    ]
+@pytest.mark.parametrize("side", [0, 20])
+def test_further_views_are_those_of_torchscript(side):
+    pixels = np.random.default_rng(side).uniform(0, 255, (1, 3, 64, 64)).astype(np.float32)
+    expected = tta.seen_again(torch.from_numpy(pixels), side).numpy()
+    assert onnx.seen_again(pixels, side) == pytest.approx(expected, abs=1e-2)
+
+
+def test_many_threads_ask_at_once(tiny_export):
+    predictor = Predictor.load(tiny_export)
+    colours = ((220, 20, 20), (20, 220, 20), (20, 20, 220))
+    pictures = [Image.new("RGB", (64, 48), colour) for colour in colours]
     with ThreadPoolExecutor(4) as pool:
-        answers = list(
-            pool.map(lambda i: fast.predict([pictures[i % 3]])[0].guesses[0].landmark.name, range(90))
-        )
-    assert answers == ["Taj Mahal", "Eiffel Tower", "Hawa Mahal"] * 30
+        answers = pool.map(lambda i: predictor.predict([pictures[i % 3]])[0], range(90))
+        names = [answer.guesses[0].landmark.name for answer in answers]
+    assert names == ["Taj Mahal", "Eiffel Tower", "Hawa Mahal"] * 30
 
 
-def test_without_openvino_the_export_answers(predictor, monkeypatch):
-    monkeypatch.setattr(runtime, "find_spec", lambda name: None)
-    assert runtime.fastest(predictor, 2) is predictor
+@pytest.mark.parametrize(
+    ("missing", "taken"), [("", "onnxruntime"), ("onnxruntime", "torch"), ("torch", "onnxruntime")]
+)
+def test_onnx_runtime_is_taken_where_it_is_installed(tiny_export, monkeypatch, missing, taken):
+    without(monkeypatch, missing)
+    assert isinstance(Predictor.load(tiny_export).runtime, NAMES[taken])
 
 
-def test_one_that_answers_differently_is_not_used(predictor, monkeypatch, caplog):
-    nothing = torch.zeros(1, 3), torch.zeros(1, 3)
-    monkeypatch.setattr(runtime.OpenVinoPredictor, "infer", lambda self, x: nothing)
-    assert runtime.fastest(predictor, 2) is predictor
-    assert "differently" in caplog.text
+def rewritten(source, target, change):
+    """A copy of an export whose entries went through `change(name, data)`; None leaves one out."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            data = change(name.partition("/")[2], old.read(name))
+            if data is not None:
+                new.writestr(name, data)
+    return target
 
 
-def fails(*args, **kwargs):
-    raise RuntimeError("Check 'x' failed at src/core.cpp:42:\nno such instruction")
+def older(name, data):
+    """As before exports carried graphs."""
+    if name == "extra/model.json":
+        info = json.loads(data)
+        del info["onnx"], info["views"]
+        return json.dumps(info)
+    return None if name.endswith(".onnx") else data
 
 
-@pytest.mark.parametrize("part", [
-    "openvino.frontend.pytorch.ts_decoder.TorchScriptPythonDecoder", "openvino.Core.compile_model",
-    "src.inference.openvino.OpenVinoPredictor.infer",
-])  # fmt: skip
-def test_one_that_fails_on_this_machine_is_not_used(predictor, monkeypatch, caplog, part):
-    monkeypatch.setattr(part, fails)
-    assert runtime.fastest(predictor, 2) is predictor
-    [record] = caplog.records
-    assert record.getMessage() == (
-        "OpenVINO does not work on this machine (Check 'x' failed at src/core.cpp:42: no such instruction); "
-        "it is not used."
-    )
+def test_an_export_without_graphs_runs_by_torchscript(tiny_export, tmp_path, monkeypatch):
+    path = rewritten(tiny_export, tmp_path / "old.pt", older)
+    assert isinstance(Predictor.load(path).runtime, TorchScriptRuntime)
+    without(monkeypatch, "torch")
+    with pytest.raises(ValueError, match=r"install PyTorch \(pip install torch\), or .*--upgrade OLD NEW"):
+        Predictor.load(path)
 
 
-def test_one_that_cannot_be_imported_is_not_used(predictor, monkeypatch):
-    monkeypatch.setitem(sys.modules, "openvino.frontend", None)
-    assert runtime.fastest(predictor, 2) is predictor
+def test_without_any_runtime_one_sentence_says_what_to_install(tiny_export, monkeypatch):
+    without(monkeypatch, "torch", "onnxruntime")
+    with pytest.raises(ValueError, match="needs ONNX Runtime or PyTorch: pip install onnxruntime"):
+        Predictor.load(tiny_export)
 
 
-def test_one_that_fails_later_leaves_the_rest_to_the_export(predictor, monkeypatch, caplog):
-    fast = runtime.fastest(predictor, 4)
-    pictures = [Image.new("RGB", (64, 48), colour) for colour in ("red", "lime", "blue", "gray")] * 5
-    before = fast.predict(pictures)
-    asked, infer = [], fast.infer
-
-    def fails_from_the_third_on(x):
-        asked.append(x)
-        return infer(x) if len(asked) < 3 else fails()
-
-    monkeypatch.setattr(fast, "infer", fails_from_the_third_on)
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda picture: fast.predict([picture])[0], pictures))
-    for now, then in zip(answers, before, strict=True):
-        assert now.guesses[0].landmark == then.guesses[0].landmark
-        assert now.known == pytest.approx(then.known, abs=1e-3)
-    assert [record.getMessage().partition(" (")[0] for record in caplog.records] == ["OpenVINO failed"]
-    asked.clear()
-    fast.predict(pictures)
-    assert asked == []
+@pytest.fixture
+def exported(pictures, network, tmp_path):
+    export(network, pictures, tmp_path / "e.pt")
+    return tmp_path / "e.pt"
 
 
-def test_picture_that_cannot_be_resized_is_no_failure_of_openvino(predictor, monkeypatch, caplog):
-    fast = runtime.fastest(predictor, 1)
-    with monkeypatch.context() as patch:
-        patch.setattr(runtime, "square", fails)
-        with pytest.raises(RuntimeError, match="no such instruction"):
-            fast.predict([quarters()])
-    asked, infer = [], fast.infer
-    monkeypatch.setattr(fast, "infer", lambda x: asked.append(x) or infer(x))
-    fast.predict([quarters()])
-    assert asked
-    assert caplog.records == []
+def test_a_damaged_graph_is_refused(exported, tmp_path):
+    def damage(name, data):
+        return data.replace(b"Conv", b"Cony", 1) if name == "extra/network.onnx" else data
+
+    with pytest.raises(ValueError, match=r"network\.onnx in .* is damaged: fetch the file again"):
+        Predictor.load(rewritten(exported, tmp_path / "damaged.pt", damage))
 
 
-def test_heat_is_that_of_the_export(predictor, fast):
-    assert fast.heat(quarters()) == pytest.approx(predictor.heat(quarters()))
+def test_damaged_weights_are_refused(exported):
+    data, [record, *_] = bytearray(exported.read_bytes()), read_export(exported).tensors.values()
+    data[data.index(record) + 8] ^= 1
+    exported.write_bytes(data)
+    with pytest.raises(ValueError, match="is not an export of this project"):
+        Predictor.load(exported)
 
 
-def test_a_library_is_tagged_the_same_with_it(tiny_export, tmp_path, monkeypatch):
+def test_an_export_holds_its_weights_once(exported):
+    tensors = read_export(exported).tensors.values()
+    weights = [p for p in exact(exported).model.parameters() if p.nbytes >= 1000]
+    assert len(weights) > 3
+    assert sum(map(len, tensors)) >= sum(weight.nbytes for weight in weights)
+    data = exported.read_bytes()
+    assert [data.count(tensor) for tensor in tensors] == [1] * len(tensors)
+
+
+def test_a_library_is_tagged_the_same_by_both(tiny_export, tmp_path, monkeypatch):
     for number in range(12):
         photo(tmp_path / "library" / f"{number}.jpg", (200 - number, 10 * number, 40), side=60 + number)
     monkeypatch.chdir(tmp_path)
-    for name, many in (("slow.csv", 100), ("fast.csv", 1)):
-        monkeypatch.setattr(tag, "MANY", many)
-        assert tag.main(["library", "--model", str(tiny_export), "--out", name]) == 0
-    assert len(table("fast.csv")) == 12
-    for slow, quick in zip(table("slow.csv"), table("fast.csv"), strict=True):
-        assert slow.pop("probability")[:4] == quick.pop("probability")[:4]
-        assert {k: v for k, v in slow.items() if "prob" not in k and k != "known"} == {
-            k: v for k, v in quick.items() if "prob" not in k and k != "known"
+    for name, missing in (("torch.csv", "onnxruntime"), ("onnx.csv", "torch")):
+        with monkeypatch.context() as patch:
+            without(patch, missing)
+            assert tag.main(["library", "--model", str(tiny_export), "--out", name]) == 0
+    assert len(table("onnx.csv")) == 12
+    for one, other in zip(table("torch.csv"), table("onnx.csv"), strict=True):
+        assert one.pop("probability")[:4] == other.pop("probability")[:4]
+        assert {k: v for k, v in one.items() if "prob" not in k and k != "known"} == {
+            k: v for k, v in other.items() if "prob" not in k and k != "known"
         }
 
 
-def test_facts_of_the_user_reach_the_faster_network(predictor, tmp_path):
+def test_facts_of_the_user_are_told(tiny_export, tmp_path):
     file = tmp_path / "mine.csv"
     file.write_text(f"{','.join(COLUMNS)}\nTaj_Mahal,Crown Palace,,,,,,,,\n", "utf-8")
-    described = Predictor(predictor.model, predictor.info)
-    described.describe_with(read_landmarks(file))
-    [answer] = runtime.fastest(described, 1).predict([Image.new("RGB", (64, 48), (220, 20, 20))])
+    predictor = Predictor.load(tiny_export)
+    predictor.describe_with(read_landmarks(file))
+    [answer] = predictor.predict([Image.new("RGB", (64, 48), (220, 20, 20))])
     assert answer.guesses[0].landmark.name == "Crown Palace"
+
+
+@pytest.mark.parametrize("what", [
+    "from src import tag; sys.exit(tag.main(['library', '--model', sys.argv[1], '--review']))",
+    "from src.app.page import LandmarkApp, make_app; assert isinstance(make_app(sys.argv[1]), LandmarkApp)",
+    "import src.host, src.inference.predictor as p, src.library.write_back; p.Predictor.load(sys.argv[1])",
+], ids=["tag", "app", "host"])  # fmt: skip
+def test_tag_app_and_host_need_no_more_than_the_slim_install(tiny_export, tmp_path, what):
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "a.jpg").write_bytes(encode(quarters()))
+    environment = {"PYTHONPATH": str(Path(__file__).resolve().parents[1]), "HOME": str(tmp_path), "PATH": ""}
+    command = [sys.executable, "-c", SLIM + what, str(tiny_export)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

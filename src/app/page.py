@@ -25,7 +25,7 @@ from src.landmarks.table import Landmark, read_landmarks
 from src.landmarks.worldmap import OUTLINE
 from src.photos.decode import check_size
 
-if ADDRESS not in os.environ:  # else torch would take seconds and 300 MB that nobody needs
+if ADDRESS not in os.environ:  # else the runtime would take a second and 100 MB that nobody needs
     from src.inference.predictor import Predictor
 
 # Read at import: in a standalone folder the modules are gone once they are imported.

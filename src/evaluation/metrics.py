@@ -180,7 +180,7 @@ def costs(predictor: Predictor, path: Path, photo: str | Path) -> dict[str, int 
     picture = read_picture(photo, predictor.short_side)
     return {
         "file_mb": Path(path).stat().st_size / 1e6,
-        "parameters": sum(parameter.numel() for parameter in predictor.model.parameters()),
+        "parameters": predictor.info["parameters"],
         "milliseconds": milliseconds(predictor, picture),
     }
 

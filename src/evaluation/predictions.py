@@ -147,7 +147,7 @@ def predict_export(
     if isinstance(pictures, PictureDataset):
         return predict_export(predictor, pictures.paths, pictures.labels, threads)
     paths = [str(path) for path in pictures]
-    classes = [landmark.class_name for landmark in predictor.landmarks]
+    classes = predictor.class_names
     probabilities = np.empty((len(paths), len(classes)), dtype=np.float32)
     known = np.empty(len(paths), dtype=np.float32)
     decoded = _decoded(paths, predictor.short_side, threads)

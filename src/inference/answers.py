@@ -30,6 +30,11 @@ class Answering:
         self.landmarks = [Landmark.from_dict(entry) for entry in info["classes"]]
 
     @property
+    def class_names(self) -> list[str]:
+        """The classes as the data set names them, in the model's order."""
+        return [landmark.class_name for landmark in self.landmarks]
+
+    @property
     def known_threshold(self) -> float:
         """The smallest ``known`` at which an answer is given."""
         return self.info["known_threshold"]

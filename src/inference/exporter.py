@@ -4,30 +4,36 @@ It stands apart from `src.inference.predictor` because that module travels insid
 """
 
 import ast
-import contextlib
 import hashlib
 import io
 import json
 import platform
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from src.data.folders import Pictures
 from src.data.transforms import Preprocess
 from src.files import replacing
-from src.inference.predictor import SUMS, Predictor, is_named, known_sums, read_sums, sum_line
+from src.inference.export_file import ABOUT, SUMS, is_named, known_sums, read_export, read_sums, sum_line
+from src.inference.exported import Exported, Judged, Parts, onnx_graphs, share_tensors, torchscript
+from src.inference.onnx_runtime import OnnxRuntime
+from src.inference.predictor import Predictor, Runtime
+from src.inference.torchscript import TorchScriptRuntime, load_script
 from src.landmarks.table import describe
 from src.models.classifier import Classifier
 from src.models.open_set import LargestProbability
-from src.models.tta import NEVER, TTA, Views, averaged, seen_again, turned_back, unsure
+from src.models.tta import NEVER, TTA, Views
 
 SRC = Path(__file__).parents[1]
+TOLERANCE = 1e-3  # of a probability
 START = "src.app.page"  # all that the app's notebook imports
 DATA_FILES = (".css", ".js", ".csv", ".svg")  # that modules read from their own folder
 LICENCES = {
@@ -58,91 +64,6 @@ class Calibration:
     threshold: float = 0.5
     score: nn.Module = field(default_factory=lambda: LargestProbability(1.0))
     learnt: tuple[str, ...] = ()
-
-
-class _Parts(nn.Module):
-    """A network that gives its logits, the features that they are made from, and maps of these."""
-
-    def __init__(self, network: Classifier) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        features, maps = self.network.features_and_maps(x)
-        return self.network.head(features), features, maps
-
-
-class _Exported(nn.Module):
-    """Preprocessing, network, calibrated softmax and score: pictures in, probabilities out.
-
-    Test-time augmentation is done as by `TTA`: which rows need it cannot be traced.
-    """
-
-    evidence: Tensor  # (classes, F), the weights of the last layer
-
-    def __init__(
-        self,
-        parts: nn.Module,
-        head: nn.Linear,
-        preprocess: Preprocess,
-        class_names: Sequence[str],
-        calibration: Calibration,
-        views: Views,
-    ) -> None:
-        super().__init__()
-        self.network, self.preprocess = parts, preprocess
-        self.again, self.side, self.background = views.again, views.side, views.background
-        self.class_names = torch.jit.Attribute(list(class_names), list[str])
-        self.register_buffer("evidence", head.weight.detach().clone())
-        self.temperature = calibration.temperature
-        self.score = calibration.score
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.predict(x)[0]
-
-    @torch.jit.export
-    def predict(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if x.dim() != 4 or x.shape[1] != 3 or x.shape[2] < 32 or x.shape[3] < 32:
-            raise ValueError("pictures must be a batch (N, 3, H, W) with H and W at least 32")
-        logits, features, _ = self.infer(self.preprocess(x))
-        probabilities = torch.softmax(logits / self.temperature, dim=1)
-        return probabilities, self.score(features, logits)
-
-    @torch.jit.export
-    def known(self, features: Tensor, logits: Tensor) -> Tensor:
-        """How surely the likeliest landmark is the right one, for runtimes that run the network alone."""
-        return self.score(features, logits)
-
-    def infer(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        logits, features, maps = self.network(x)
-        rows = unsure(logits, self.again, self.background)
-        if len(rows) > 0:
-            other_logits, others, other_maps = self.network(seen_again(x[rows], self.side))
-            logits = averaged(logits, rows, other_logits)
-            features = averaged(features, rows, others)
-            maps = averaged(maps, rows, turned_back(other_maps, len(rows)))
-        return logits, features, maps
-
-    @torch.jit.export
-    def heat(self, x: Tensor) -> Tensor:
-        """Where in the middle square of each picture the likeliest class is seen, (N, h, w) in [0, 1].
-
-        Class activation mapping (arXiv:1512.04150): the maps before the pooling, weighted as the
-        last layer weighs their means.
-        """
-        logits, _, maps = self.infer(self.preprocess(x))
-        weights = self.evidence[logits.argmax(dim=1)]
-        heat = (maps * weights[:, :, None, None]).sum(dim=1).clamp(min=0.0)
-        return heat / heat.amax(dim=[1, 2], keepdim=True).clamp(min=1e-6)
-
-
-@contextlib.contextmanager
-def _torchscript() -> Iterator[None]:
-    """Torch marks TorchScript as deprecated; it is still the only format that resizes any size."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*torch.jit.*", category=FutureWarning)
-        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
-        yield
 
 
 def export(
@@ -187,18 +108,56 @@ def export(
         "licences": LICENCES,
     }
     example = torch.zeros(2, 3, pictures.size, pictures.size)
-    with _torchscript():
-        traced = torch.jit.trace(_Parts(once), example, check_trace=False)
-        model = _Exported(traced, network.head, pictures.preprocess, pictures.class_names, calibration, views)
-        scripted = torch.jit.script(model.eval())
-    check = partial(_assert_parity, parts=_Parts(network), calibration=calibration, pictures=pictures)
-    return _save(scripted, path, about | (info or {}), check)
+    with torchscript():
+        traced = torch.jit.trace(Parts(once), example, check_trace=False)
+    judged = Judged(network.head.weight, calibration.temperature, calibration.score)
+    model = Exported(traced, judged, pictures.preprocess, pictures.class_names, views)
+    check = partial(_assert_parity, parts=Parts(network), judged=judged, pictures=pictures)
+    return _write(model, path, about | (info or {}), check)
 
 
 def add_info(path: str | Path, info: dict) -> Predictor:
     """Add entries to the ``model.json`` of an export; the network in it stays as it is."""
-    predictor = Predictor.load(path)
-    return _save(predictor.model, Path(path), predictor.info | info)
+    exported = read_export(path)
+    return _save(load_script(path), Path(path), exported.info | info, exported.graphs)
+
+
+def upgrade(old: str | Path, new: str | Path) -> Predictor:
+    """Make an export of today's format from an earlier one: weights and calibration are all in it.
+
+    Raises:
+        FileNotFoundError, ValueError: see `read_export`.
+        ExportError: it is from before exports had features and heat maps, or the new one answers differently.
+    """
+    info, model = read_export(old).info, load_script(old)
+    if not hasattr(model, "evidence") and not hasattr(model, "judged"):
+        raise ExportError(f"{old} is from before exports had heat maps: train again.")
+    judged = getattr(model, "judged", None)
+    if judged is None:
+        score = model.score if hasattr(model, "score") else _GateScore(model)
+        judged = Judged(model.evidence, model.temperature, score)
+    views = Views(
+        tuple(getattr(model, "again", NEVER.again)),
+        getattr(model, "side", NEVER.side),
+        getattr(model, "background", NEVER.background),
+    )
+    mean, std = (getattr(model.preprocess, name).flatten().tolist() for name in ("mean", "std"))
+    preprocess = Preprocess(info["size"], mean, std)
+    renewed = Exported(model.network, judged, preprocess, list(model.class_names), views)
+    return _write(renewed, Path(new), info, partial(_assert_same_answers, model=model))
+
+
+class _GateScore(nn.Module):
+    """``known`` before there was an open-set score: the largest probability, times what a gate says."""
+
+    def __init__(self, model: torch.jit.ScriptModule) -> None:
+        super().__init__()
+        self.gate, self.temperature = model.gate, model.temperature
+        self.power = getattr(model, "gate_power", 1.0)
+
+    def forward(self, features: Tensor, logits: Tensor) -> Tensor:
+        largest = torch.softmax(logits / self.temperature, dim=1).amax(dim=1)
+        return largest * torch.sigmoid(self.gate(features))[:, 0] ** self.power
 
 
 @lru_cache(maxsize=1)
@@ -239,21 +198,42 @@ def _source(module: str) -> Path:
     return SRC.joinpath(*module.split(".")[1:]).with_suffix(".py")
 
 
+def _write(model: Exported, path: Path, info: dict, check: Callable[[Path], None]) -> Predictor:
+    """Save a network in both formats once `check` has passed the file; `info` tells what the graphs lack."""
+    views = Views(model.again, model.side, model.background)
+    with torchscript():
+        scripted = torch.jit.script(model.eval())
+    data, graphs = _saved(scripted), onnx_graphs(model)
+    with zipfile.ZipFile(data) as archive:
+        tensors = sorted({record for graph in graphs.values() for record in share_tensors(graph, archive)})
+    onnx = {name: graph.SerializeToString() for name, graph in graphs.items()}
+    sums = {name: hashlib.sha256(graph).hexdigest() for name, graph in onnx.items()}
+    further = {"views": asdict(views), "onnx": {"graphs": sums, "tensors": tensors}}
+    return _save(scripted, path, info | further, onnx, check)
+
+
+def _saved(model: torch.jit.ScriptModule, extra: Mapping[str, str | bytes] | None = None) -> io.BytesIO:
+    """A module as a file of TorchScript."""
+    data = io.BytesIO()  # torch's own writer ends in an error without a reason on a full disk
+    with torchscript():
+        torch.jit.save(model, data, _extra_files=extra or {})
+    return data
+
+
 def _save(
     model: torch.jit.ScriptModule,
     path: Path,
     info: dict,
-    check: Callable[[Predictor], None] = lambda predictor: None,
+    graphs: Mapping[str, bytes],
+    check: Callable[[Path], None] = lambda part: None,
 ) -> Predictor:
-    extra = {f"src/{name}": (SRC / name).read_text("utf-8") for name in carried_files()}
-    extra["model.json"] = json.dumps(info, ensure_ascii=False, indent=1)
-    data = io.BytesIO()  # torch's own writer ends in an error without a reason on a full disk
-    with _torchscript():
-        torch.jit.save(model, data, _extra_files=extra)
+    modules = {f"src/{name}": (SRC / name).read_text("utf-8") for name in carried_files()}
+    about = json.dumps(info, ensure_ascii=False, indent=1)
+    data = _saved(model, {**modules, ABOUT: about, **graphs})
     try:
         with replacing(path) as part:
             part.write_bytes(data.getbuffer())
-            check(Predictor.load(part))
+            check(part)
             new = hashlib.sha256(data.getbuffer()).hexdigest()
             _write_sums(
                 path, [*known_sums(path), new]
@@ -277,18 +257,49 @@ def _write_sums(path: Path, sums: list[str]) -> None:
 
 
 @torch.inference_mode()
-def _assert_parity(predictor: Predictor, parts: _Parts, calibration: Calibration, pictures: Pictures) -> None:
-    dataset = pictures.valid.dataset
+def _assert_parity(part: Path, parts: Parts, judged: Judged, pictures: Pictures) -> None:
+    """Compare an export with the network on all validation pictures and on one turned on its side."""
+    dataset, answers = pictures.valid.dataset, _both_runtimes(part)
     batch = [dataset.picture(i) for i in range(len(dataset))]
     batch.append(batch[0].transpose(1, 2))  # portrait and landscape, whatever the data set holds
     for number, picture in enumerate(batch):
-        logits, features, _ = parts(dataset.transform(picture)[None])
-        expected = torch.softmax(logits / calibration.temperature, dim=1)
-        answered, known = predictor.model.predict(picture[None])
-        expected_known = calibration.score(features, logits)
-        gap = max((expected - answered).abs().max().item(), (expected_known - known).abs().item())
-        if not gap <= 1e-2 or expected.argmax() != answered.argmax():
+        exact, known, _ = judged(*parts(dataset.transform(picture)[None]))
+        _assert_same(exact, known, answers(picture), f"the network on validation picture {number}")
+
+
+@torch.inference_mode()
+def _assert_same_answers(part: Path, model: torch.jit.ScriptModule) -> None:
+    """Compare an export with the earlier one that it was made from, on noise of several grains."""
+    answers = _both_runtimes(part)
+    for grain in (3, 9, 30, 90):
+        pixels = np.random.default_rng(grain).integers(0, 256, (grain, grain, 3), dtype=np.uint8)
+        picture = torch.from_numpy(np.array(Image.fromarray(pixels).resize((400, 300)))).permute(2, 0, 1)
+        for turned in (picture, picture.transpose(1, 2)):
+            exact, known = model.predict(turned[None])
+            _assert_same(exact, known, answers(turned), "the earlier one")
+
+
+def _both_runtimes(part: Path) -> Callable[[Tensor], dict[str, tuple[np.ndarray, float]]]:
+    """What TorchScript and ONNX Runtime answer for a picture, uint8 ``(3, H, W)``."""
+    runtimes: dict[str, Runtime] = {
+        "TorchScript": TorchScriptRuntime(part),
+        "ONNX": OnnxRuntime(read_export(part)),
+    }
+
+    def answers(picture: Tensor) -> dict[str, tuple[np.ndarray, float]]:
+        shown = Image.fromarray(picture.permute(1, 2, 0).numpy())
+        return {name: runtime.scores(shown) for name, runtime in runtimes.items()}
+
+    return answers
+
+
+def _assert_same(
+    exact: Tensor, known: Tensor, answers: dict[str, tuple[np.ndarray, float]], those: str
+) -> None:
+    """Compare answers with probabilities ``(1, classes)`` and known ``(1,)``; raises ExportError."""
+    for name, (scores, also_known) in answers.items():
+        gap = max(np.abs(exact[0].numpy() - scores).max(), abs(known.item() - also_known))
+        if not gap <= TOLERANCE or exact.argmax() != scores.argmax():
             raise ExportError(
-                f"The export answers differently from the network on validation picture {number} "
-                f"(by {gap:.3f}): nothing was written."
+                f"The export in {name} answers differently from {those} (by {gap:.3f}): nothing was written."
             )

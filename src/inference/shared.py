@@ -1,9 +1,8 @@
 """One model for all visitors: a process that holds it, and what stands for it in the others.
 
-A notebook kernel with torch and a model of its own takes 400 MB; one that asks this process takes a
-quarter of that, and its page opens seconds sooner. `src.host` starts it. Requests and answers are numbered
-plain bytes over a Unix socket in a folder that only its owner may enter; nothing in them is ever unpickled
-or run.
+The kernel of a visitor that asks this process has no model and no runtime of its own to load and to keep.
+`src.host` starts it. Requests and answers are numbered plain bytes over a Unix socket in a folder that only
+its owner may enter; nothing in them is ever unpickled or run.
 """
 
 from __future__ import annotations
@@ -160,7 +159,8 @@ def serve(export: str | Path, address: str) -> None:
     """
     from src.inference.predictor import Predictor  # here, as those who ask need no torch
 
-    predictor, lock, parent = Predictor.load(export), threading.Lock(), os.getppid()
+    predictor, parent = Predictor.load(export), os.getppid()
+    turns = threading.Semaphore(os.cpu_count() or 1)  # more pictures at once would only take memory
     with contextlib.suppress(FileNotFoundError):  # of one that was killed
         Path(address).unlink()
     with socket.socket(socket.AF_UNIX) as server:
@@ -170,27 +170,27 @@ def serve(export: str | Path, address: str) -> None:
         while os.getppid() == parent:
             with contextlib.suppress(TimeoutError):
                 client, _ = server.accept()
-                threading.Thread(target=_serve_client, args=(client, predictor, lock), daemon=True).start()
+                threading.Thread(target=_serve_client, args=(client, predictor, turns), daemon=True).start()
 
 
-def _serve_client(connection: socket.socket, predictor: Answering, lock: threading.Lock) -> None:
+def _serve_client(connection: socket.socket, predictor: Answering, turns: threading.Semaphore) -> None:
     """Answer one visitor's kernel until it hangs up."""
     with connection, contextlib.suppress(OSError):
         while True:
             number, what, body = _receive(connection)
             try:
-                answer = _answer(what, body, predictor, lock)
+                answer = _answer(what, body, predictor, turns)
             except Exception as error:  # this request failed; the next need not
                 logger.exception("A request failed.")
                 what, answer = FAILED, type(error).__name__.encode()
             _send(connection, number, what, answer)
 
 
-def _answer(what: bytes, body: bytes, predictor: Answering, lock: threading.Lock) -> bytes:
+def _answer(what: bytes, body: bytes, predictor: Answering, turns: threading.Semaphore) -> bytes:
     if what == INFO:
         return json.dumps(predictor.info).encode()
     picture = Image.frombytes("RGB", _SHAPE.unpack_from(body), body[_SHAPE.size :])
-    with lock:  # one picture at a time, on all cores
+    with turns:
         if what == SCORES:
             probabilities, known = predictor.scores(picture)
             return np.append(probabilities, known).astype(np.float32).tobytes()

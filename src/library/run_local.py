@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 from src.inference.answers import Answering
 from src.inference.report import PhotoReport
 from src.library.catalog import Catalog, answer_row
 from src.library.read_ahead import ahead, answer_or_error, progress, report_or_error
 
-if TYPE_CHECKING:
-    from src.inference.predictor import Predictor
 
-
-def answer_all(catalog: Catalog, predictor: Predictor, model: str, workers: int | None, many: bool) -> None:
+def answer_all(catalog: Catalog, predictor: Answering, model: str, workers: int | None) -> None:
     """Ask the model about every photo that it has not answered for; each answer is safe from a kill at once.
 
     The threads that read photos also ask, so that no core waits while there is either to do.
@@ -26,20 +22,14 @@ def answer_all(catalog: Catalog, predictor: Predictor, model: str, workers: int 
         predictor: the model.
         model: its name in the catalog.
         workers: how many threads; if None, one more than there are cores, as some always wait, up to 5.
-        many: whether it pays to build the faster runtime.
     """
     workers = workers or min(4, os.cpu_count() or 1) + 1
-    runtime: Answering = predictor
-    if many:
-        from src.inference.openvino import fastest  # here, as it brings torch
-
-        runtime = fastest(predictor, workers)
     pool = ThreadPoolExecutor(workers)
     try:
         paths = catalog.unanswered(model)
         reading = ((path, pool.submit(report_or_error, path, predictor.short_side)) for path in paths)
         reports = progress(ahead(reading, 2 * workers), catalog.count_unanswered(model))
-        for path, report in ahead(_answering(catalog, runtime, model, pool, reports), workers):
+        for path, report in ahead(_answering(catalog, predictor, model, pool, reports), workers):
             catalog.save(path, model, report if isinstance(report, str) else answer_row(report))
     finally:
         pool.shutdown(cancel_futures=True)

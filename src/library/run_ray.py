@@ -53,21 +53,18 @@ class Worker:
 
     Args:
         export: reference to the bytes of an export.
-        many: whether it pays to build the faster runtime.
         address: where the photos are, if not in a folder that this machine has as well.
     """
 
-    def __init__(self, export, many: bool, address: str | None) -> None:
+    def __init__(self, export, address: str | None) -> None:
         import ray
 
-        from src.inference.openvino import fastest
         from src.inference.predictor import Predictor
 
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "export.pt")
             path.write_bytes(ray.get(export))
-            predictor = Predictor.load(path)
-        self._predictor = fastest(predictor, 1) if many else predictor
+            self._predictor = Predictor.load(path)
         self._read = Addressed(address).read if address else read_photo_file
 
     def __call__(self, task: pyarrow.Table) -> pyarrow.Table:
@@ -83,9 +80,7 @@ class Worker:
         return {"path": path, **answer_row(report)}
 
 
-def answer_all(
-    catalog: Catalog, export: bytes, model: str, workers: int | None, many: bool, address: str | None
-) -> None:
+def answer_all(catalog: Catalog, export: bytes, model: str, workers: int | None, address: str | None) -> None:
     """Ask the model about every photo that it has not answered for, as `src.library.run_local` does.
 
     Args:
@@ -93,7 +88,6 @@ def answer_all(
         export: the file of the model.
         model: its name in the catalog.
         workers: how many processes answer, each on a core of its own; as many as there are cores if None.
-        many: whether it pays to build the faster runtime.
         address: where the photos are, if not in a folder that every machine has.
 
     Raises:
@@ -103,7 +97,7 @@ def answer_all(
     if not tasks:
         return
     with _connected(workers) as size, progress(None, catalog.count_unanswered(model)) as bar:
-        for answers in _answers(tasks, min(size, len(tasks)), export, many, address):
+        for answers in _answers(tasks, min(size, len(tasks)), export, address):
             for row in answers.to_pylist():
                 catalog.save(os.fsdecode(row["path"]), model, row["error"] or row)
             bar.update(len(answers))
@@ -115,7 +109,7 @@ def _tasks(paths: Iterator[str]) -> Iterator[pyarrow.Table]:
 
 
 def _answers(
-    tasks: list[pyarrow.Table], workers: int, export: bytes, many: bool, address: str | None
+    tasks: list[pyarrow.Table], workers: int, export: bytes, address: str | None
 ) -> Iterator[pyarrow.Table]:
     """A table of `_ANSWER` for each task, in the order in which they are done."""
     import ray
@@ -126,7 +120,7 @@ def _answers(
         warnings.simplefilter("ignore", DeprecationWarning)
         answered = ray.data.from_arrow(tasks).map_batches(
             Worker,
-            fn_constructor_args=(ray.put(export), many, address),
+            fn_constructor_args=(ray.put(export), address),
             batch_size=None,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(size=workers),

@@ -9,7 +9,6 @@ is enough, and costs little.
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 
 import torch
@@ -30,7 +29,7 @@ class Views:
         background: whether the network has a background class (`src.training.optimization.LandmarkLoss`).
     """
 
-    again: tuple[float, float] = (0.0, math.inf)
+    again: tuple[float, float] = (0.0, 2.0)  # every one: no probability is so high
     side: int = 0
     background: bool = False
 
