@@ -3,8 +3,8 @@ FROM python:3.12-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
-COPY requirements.txt ./
-RUN pip install --no-cache-dir -r requirements.txt
+COPY requirements-app.txt ./
+RUN pip install --no-cache-dir --no-compile -r requirements-app.txt
 
 COPY app.ipynb voila.json ./
 COPY src src

@@ -7,7 +7,10 @@ BACKBONE ?= tf_efficientnet_lite2
 # folders of photos of no landmark, which both trainings of `make udacity` learn from as well
 UNKNOWN ?=
 
-.PHONY: app host test lint format notebooks udacity bench clean
+# for `make tag`: the folder of photos, and options of `python -m src.tag`
+PHOTOS ?= .
+
+.PHONY: app host tag test lint format notebooks udacity bench clean
 
 app: $(VENV)/app.done
 	$(BIN)/voila app.ipynb
@@ -15,6 +18,10 @@ app: $(VENV)/app.done
 # for visitors: one model for all of them, at most 20 at once; see docs/hosting.md
 host: $(VENV)/app.done
 	$(BIN)/python -m src.host
+
+# a whole library: make tag PHOTOS="~/Pictures --write sidecar"
+tag: $(VENV)/app.done
+	$(BIN)/python -m src.tag $(PHOTOS)
 
 test: $(VENV)/dev.done
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -37,7 +44,7 @@ notebooks: $(VENV)/dev.done
 # both models on the Udacity landmarks, which are downloaded first (750 MB): needs the internet, and hours or a GPU
 udacity: PYTHON_THERE = env -u LANDMARK_IMAGES $(BIN)/python
 udacity: GIVEN = $(UNKNOWN:%=--unknown %)
-udacity: $(VENV)/app.done
+udacity: $(VENV)/full.done
 	$(PYTHON_THERE) -m src.train --model scratch --runs runs/udacity $(GIVEN)
 	$(PYTHON_THERE) -m src.export runs/udacity/scratch/train runs/udacity/original_exported.pt $(GIVEN)
 	$(PYTHON_THERE) -m src.train --model transfer --backbone $(BACKBONE) --runs runs/udacity $(GIVEN)
@@ -50,13 +57,18 @@ bench: $(VENV)/dev.done
 		TQDM_DISABLE=1 $(BIN)/python benchmarks/$$name.py || exit 1; \
 	done
 
-$(VENV)/app.done: requirements.txt
+# without torch: app, host and tagger run by ONNX Runtime
+$(VENV)/app.done: requirements-app.txt
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --no-compile -r requirements-app.txt
+	touch $@
+
+$(VENV)/full.done: requirements.txt $(VENV)/app.done
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip install --python $(BIN)/python -r requirements.txt
 	touch $@
 
-$(VENV)/dev.done: requirements-dev.txt requirements-cluster.txt $(VENV)/app.done
+$(VENV)/dev.done: requirements-dev.txt requirements-cluster.txt $(VENV)/full.done
 	$(BIN)/uv pip install --python $(BIN)/python -r requirements-dev.txt
 	touch $@
 
