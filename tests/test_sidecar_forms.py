@@ -21,9 +21,12 @@ from metadata_samples import (
 from tag_library import run
 
 from src.photos import xmp_edit
+from src.photos.decode import open_photo
+from src.photos.errors import MetadataError
 from src.photos.packet import Packet
+from src.photos.read_metadata import said_by
 from src.photos.sidecar_names import NAMINGS, find_sidecar
-from src.photos.write_tags import sidecar
+from src.photos.write_tags import embed, sidecar
 from src.photos.write_tags import write_sidecar as write_into
 from src.photos.xmp import read_properties
 
@@ -117,6 +120,12 @@ def test_former_bytes_that_were_damaged_are_not_put_back(mark):
     assert damaged != after and xmp_edit.former(damaged, "x") == rest
 
 
+def test_what_could_not_be_put_back_is_not_written(monkeypatch):
+    monkeypatch.setattr(xmp_edit, "MAX_FORMER", 100)
+    with pytest.raises(MetadataError, match=r"^a\.xmp has a form that cannot be added to; move it away"):
+        sidecar(encode(quarters()), TAJ, packet(EMPTY_ONES["element"]), old_name="a.xmp")
+
+
 def test_former_bytes_have_a_limit():
     after = sidecar(encode(quarters()), TAJ, packet(EMPTY_ONES["element"]))
     rest = xmp_edit._digest(xmp_edit.remove(after, "x"))
@@ -162,7 +171,11 @@ def test_odd_encodings_are_read_and_come_back_byte_for_byte(photo, kind):
 
 @pytest.mark.parametrize("kind", [kind for kind in ODD if "form" not in kind])
 def test_xmp_in_odd_encodings_inside_a_photo_is_read(kind):
-    assert read_properties(ODD[kind], ("dc:subject",)) == {"dc:subject": ["famille & amis", "india"]}
+    theirs = ["famille & amis", "india"]
+    assert read_properties(ODD[kind], ("dc:subject",)) == {"dc:subject": theirs}
+    photo = encode(quarters(), xmp=ODD[kind])
+    assert said_by(open_photo(photo))["dc:subject"] == theirs
+    assert Packet(open_photo(embed(photo, TAJ)).xmp, "x").values("dc:subject")[:2] == theirs
 
 
 @pytest.mark.parametrize("empty", [b"", b"\0" * 9])

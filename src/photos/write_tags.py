@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from src.files import exists, explained, shown_name, sync_folder, write
@@ -98,8 +99,9 @@ def write_copy(
     if replace:
         _check_own_copy(copy)
     write(copy, data, replace=replace)
-    with explained(copy, "written"):  # many programs take a file's date for that of a photo that says none
-        os.utime(copy, ns=(time := photo.stat().st_mtime_ns, time))
+    with suppress(OSError):  # many programs take a file's date for that of a photo that says none
+        time = photo.stat().st_mtime_ns
+        os.utime(copy, ns=(time, time))
 
 
 def undo_copy(copy: str | Path) -> None:

@@ -58,7 +58,9 @@ def in_utf8(packet: bytes) -> bytes:
     """
     for mark, encoding in _ENCODINGS:
         if packet.startswith(mark):
-            text = packet[len(mark) :].decode(encoding, "replace").rstrip("\0\N{REPLACEMENT CHARACTER}")
+            packet = packet[len(mark) :]
+            packet += b"\0" * (-len(packet) % len(mark))  # the last zeros may have been cut off
+            text = packet.decode(encoding, "replace").rstrip("\0")
             return _DECLARED.sub(r"\1", text).encode()
     while packet.startswith(_MARK_TWICE):
         packet = packet.removeprefix(_MARK_TWICE)

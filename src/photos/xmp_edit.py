@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from xml.sax.saxutils import escape, quoteattr
 
 from src.landmarks.tags import Tags, clean
+from src.photos.errors import MetadataError
 from src.photos.packet import Element, Packet, properties_of
 from src.photos.properties import LISTS, lists, new_ones, texts
 from src.photos.xmp import ADDED, FORMER, NAMESPACES, in_utf8, uri
@@ -87,6 +88,9 @@ def add_to_sidecar(
     """The same for a whole sidecar, which may be empty: `former` of the result is `old`, byte for byte.
 
     Where that takes more than to remove what was added, the former bytes themselves are among the marks.
+
+    Raises:
+        MetadataError: `old` is no XMP, or too large to be kept.
     """
     packet = old if in_utf8(old) else EMPTY
     new = add(packet, tags, known, name, marks)
@@ -94,7 +98,10 @@ def add_to_sidecar(
     if rest == old:
         return new
     kept = f"{_digest(rest)}:{base64.b64encode(zlib.compress(old)).decode()}"
-    return add(packet, tags, known, name, {**marks, FORMER: kept})
+    new = add(packet, tags, known, name, {**marks, FORMER: kept})
+    if former(new, name) != old:  # what could not be taken back is not written
+        raise MetadataError(f"{name} has a form that cannot be added to; move it away and try again.")
+    return new
 
 
 def former(data: bytes, name: str) -> bytes:
