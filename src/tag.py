@@ -29,8 +29,9 @@ from src.library.records import FORMATS, write_records
 from src.library.remote import Addressed, AddressError, is_address
 from src.library.results import make_records, print_list, summarise
 from src.library.review import ReviewError, read_table, write_pages, write_table
-from src.library.write_back import Step, undo_all, write_all
+from src.library.write_back import Step, Writing, undo_all, write_all
 from src.photos.files import find_photos
+from src.photos.sidecar_names import NAMINGS
 
 MODEL = Path(__file__).parents[1] / "checkpoints" / "transfer_exported.pt"
 
@@ -80,6 +81,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--write", choices=("sidecar", "copy"), help="write tags beside photos, or in copies")
     parser.add_argument("--to", type=Path, metavar="DIR", help="where the copies go")
+    parser.add_argument(
+        "--sidecar-name",
+        choices=NAMINGS,
+        default="auto",
+        help="IMG_1.jpg.xmp (ext: darktable, digiKam) or IMG_1.xmp (stem: Adobe); auto: what is there",
+    )
+    parser.add_argument(
+        "--drop-c2pa",
+        action="store_true",
+        help="leave Content Credentials out of copies, as they fit no more",
+    )
     parser.add_argument(
         "--review", action="store_true", help="make a page and a table that decides what --write writes"
     )
@@ -162,8 +174,10 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"{args.out} needs pyarrow; install it, or take .csv.")
     if (args.write == "copy") != (args.to is not None):
         raise UsageError("--write copy and --to DIR go together; give both.")
-    if args.write == "copy" and not find_spec("exiv2"):
-        raise UsageError("--write copy needs exiv2; install it, or take --write sidecar.")
+    if args.sidecar_name != "auto" and args.write != "sidecar":
+        raise UsageError("--sidecar-name goes with --write sidecar; give both.")
+    if args.drop_c2pa and args.write != "copy":
+        raise UsageError("--drop-c2pa goes with --write copy; give both.")
     if args.to and args.to.exists() and (not args.to.is_dir() or args.to.samefile(args.folder)):
         raise UsageError(f"{args.to} cannot take the copies; give a folder other than that of the photos.")
     if sum(map(bool, (args.write, args.review, args.undo))) > 1:
@@ -226,7 +240,9 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     elif args.write:
         if decided is not None:
             print(f"{_beside(args.out, '.review.csv')} decides what is written.")
-        steps = write_all(catalog, args.folder.resolve(), args.to and args.to.resolve(), decided)
+        to = args.to and args.to.resolve()
+        how = Writing(args.folder.resolve(), to, args.sidecar_name, args.drop_c2pa)
+        steps = write_all(catalog, how, decided)
         status = max(status, _report(steps, None))
     else:
         print("Nothing was written to photos: --review lets you look first, --write writes.")

@@ -12,7 +12,7 @@ from PIL import Image, TiffImagePlugin
 
 from src.landmarks.evidence import Taken
 from src.landmarks.tags import Tags
-from src.photos import write_tags, xmp
+from src.photos import sidecar_names, write_tags, xmp
 from src.photos.decode import open_photo
 from src.photos.read_metadata import read_taken
 
@@ -34,6 +34,8 @@ TAJ = Tags(
     model="landmark-tagger test",
     probability=0.973,
 )
+TAJ_SPOT = (27 + 10.5 / 60, 78 + 2.5 / 60)  # as exact as its radius
+TAJ_TREE = [*TAJ.paths, "Places/India/Agra", "Places/India", "mausoleum"]  # every keyword ends a path
 BARE = dataclasses.replace(TAJ, city="", country="", latitude=None, longitude=None, radius_m=None)
 
 RDF = 'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
@@ -133,11 +135,11 @@ def names(folder: Path) -> list[str]:
 
 def write_sidecar(photo, tags):
     """Write tags into the sidecar that is the photo's, and give its path."""
-    path = write_tags.find_sidecar(photo)
+    path = sidecar_names.find_sidecar(photo)
     write_tags.write_sidecar(photo, path, tags)
     return path
 
 
 def undo_sidecar(path):
     """Undo a sidecar, or that of a photo."""
-    return write_tags.undo_sidecar(path if path.suffix == ".xmp" else write_tags.find_sidecar(path))
+    return write_tags.undo_sidecar(path if path.suffix == ".xmp" else sidecar_names.find_sidecar(path))

@@ -150,19 +150,18 @@ def test_broken_exif_says_nothing_at_no_cost(broken, kind):
     assert time.perf_counter() - start < 1
 
 
-def test_exif_that_exiv2_cannot_read_is_no_crash(exiv2):
-    """A new value for an entry of unknown type ended the process."""
+def test_a_copy_of_exif_with_entries_of_unknown_type():
+    """exiv2, which wrote copies once, crashed at a new value for such an entry."""
     for tag, kind in ((1, 0), (2, 0), (3, 255), (27, 0)):
         photo = encode(quarters(), exif=exif_block((tag, kind, 4, b"\2\3\0\0")))
         assert read_photo(embed(photo, TAJ)).tobytes() == read_photo(photo).tobytes()
 
 
-@pytest.mark.usefixtures("exiv2")
-def test_exif_too_large_for_exiv2():
+def test_exif_that_is_too_large_to_be_read_stays_as_it_is():
     photo = encode(quarters(), "PNG", exif=exif_block() + b"\0" * 2**20)
     assert b"Taj Mahal" in sidecar(photo, TAJ)
-    with pytest.raises(MetadataError, match="too much metadata to be rewritten; write a sidecar"):
-        embed(photo, TAJ)
+    copy = embed(photo, TAJ)
+    assert b"Taj Mahal" in copy and exif_block()[6:] + b"\0" * 2**20 in copy
 
 
 # ---- Where it stands in the file -------------------------------------------------------------------------
@@ -212,7 +211,6 @@ def test_metadata_of_a_png_needs_no_pixel(block, behind, monkeypatch):
     assert strip_metadata(photo) == plain
 
 
-@pytest.mark.usefixtures("exiv2")
 def test_tags_in_a_copy_of_a_png_need_no_pixel(monkeypatch):
     photo = encode(quarters(), "PNG")
     monkeypatch.setattr(ImageFile.ImageFile, "load", None)
@@ -278,7 +276,7 @@ def test_the_time_in_xmp_counts_where_exif_has_none(said, expected):
 def test_coordinates_of_a_person_in_place_of_ours_are_read():
     ours = sidecar(encode(quarters()), TAJ)
     assert place(encode(quarters(), xmp=ours)) == NOWHERE
-    lines = {b"27,10.5060N": b"13,9.798S", b"78,2.5260E": b"72,32.736W"}
+    lines = {b"27,10.5N": b"13,9.798S", b"78,2.5E": b"72,32.736W"}
     moved = ours
     for tag in (b"exif:GPSLatitude", b"exif:GPSLongitude"):
         for old, new in lines.items():
@@ -365,7 +363,8 @@ def test_no_thumbnail_stays_in_a_copy_without_metadata(extra):
 
 def test_a_copy_that_is_turned_otherwise_is_not_made(monkeypatch):
     photo = encode(quarters(), exif=with_orientation(6))
-    monkeypatch.setattr(write_tags, "_rewrite", lambda *_: encode(quarters(), exif=with_orientation(8)))
+    turned = encode(quarters(), exif=with_orientation(8))
+    monkeypatch.setattr(write_tags, "put_together", lambda *_, **__: turned)
     with pytest.raises(MetadataError, match="cannot take tags without harm to the picture"):
         embed(photo, TAJ)
 
@@ -400,7 +399,6 @@ def with_orientation(orientation: int) -> Image.Exif:
     return exif
 
 
-@pytest.mark.usefixtures("exiv2")
 def test_mutated_files_end_in_a_result_or_a_sentence(monkeypatch):
     """The short form of `benchmarks/fuzz.py`; exiv2 crashed at two of these files."""
     pytest.importorskip("pillow_heif")

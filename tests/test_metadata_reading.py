@@ -66,7 +66,6 @@ def test_coordinates_from_xmp(latitude, longitude, expected):
     assert found == (pytest.approx(expected, abs=1e-5) if expected else NOWHERE)
 
 
-@pytest.mark.usefixtures("exiv2")
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_predictions_are_not_read_as_measurements(kind):
     assert place(embed(encode(quarters(), kind), TAJ)) == NOWHERE

@@ -60,7 +60,6 @@ def _die_at(number):
 def test_a_kill_at_any_step_changes_nothing_of_the_result(library, tmp_path, mode):
     arguments = ["--write", mode]
     if mode == "copy":
-        pytest.importorskip("exiv2")
         arguments += ["--to", str(tmp_path / "copies")]
     original = contents(library)
     assert run(library, *arguments) == 0

@@ -13,7 +13,7 @@ from tag_library import FakePredictor, contents, photo, run, table
 
 from src.files import replacing
 from src.library import write_back
-from src.photos import write_tags
+from src.photos import sidecar_names
 
 pytest_plugins = ("tag_fixtures",)
 
@@ -87,7 +87,6 @@ def test_sidecars_are_written_once_and_undone_to_the_byte(library, capsys):
 
 
 def test_copies_are_not_tagged_again_and_undone_with_their_folders(library, tmp_path, capsys):
-    pytest.importorskip("exiv2")
     photo(library / "c.gif", "red", kind="GIF")
     before = contents(library)
     to = library / "tagged"
@@ -144,7 +143,6 @@ def test_what_another_run_is_writing_is_left_alone(library, tmp_path):
 
 
 def test_undo_forgets_nothing_while_a_disk_is_away(library, tmp_path):
-    pytest.importorskip("exiv2")
     disk = tmp_path / "disk"
     assert run(library, "--write", "copy", "--to", disk) == 0
     disk.rename(tmp_path / "unplugged")
@@ -187,15 +185,14 @@ def test_what_was_written_is_read_by_exiftool(library, tmp_path):
     run(library, "--write", "sidecar")
     assert keywords(library / "a.jpg.xmp")[:3] == ["Taj Mahal", "Agra", "India"]
     run(library, "--undo")
-    pytest.importorskip("exiv2")
     run(library, "--write", "copy", "--to", tmp_path / "copies")
     assert keywords(tmp_path / "copies" / "b.png")[0] == "Eiffel Tower"
 
 
 def test_the_sidecar_of_a_photo_is_looked_for_once(library, monkeypatch):
     """Else the one that is written could be another than the one that the catalog remembers."""
-    looked, names = [], write_tags._sidecar_names
-    monkeypatch.setattr(write_tags, "_sidecar_names", lambda photo: looked.append(photo) or names(photo))
+    looked, names = [], sidecar_names._names
+    monkeypatch.setattr(sidecar_names, "_names", lambda photo: looked.append(photo) or names(photo))
     assert run(library, "--write", "sidecar") == 0
     assert len(looked) == len(set(looked)) == 3
 

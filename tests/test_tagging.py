@@ -64,7 +64,6 @@ def test_tags_are_english_unless_asked_otherwise():
 
 
 @needs_exiftool
-@pytest.mark.usefixtures("exiv2")
 def test_local_names_of_the_whole_table_come_back_from_files(tmp_path):
     photo, copy = tmp_path / "photo.jpg", tmp_path / "copy.jpg"
     photo.write_bytes(encode(quarters()))

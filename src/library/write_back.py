@@ -21,7 +21,8 @@ from src.inference.report import failure
 from src.landmarks.tags import Tags
 from src.library.catalog import Catalog, Write
 from src.photos.errors import UNUSABLE, MetadataError
-from src.photos.write_tags import find_sidecar, undo_copy, undo_sidecar, write_copy, write_sidecar
+from src.photos.sidecar_names import Naming, find_sidecar
+from src.photos.write_tags import undo_copy, undo_sidecar, write_copy, write_sidecar
 
 
 @dataclass(frozen=True)
@@ -33,21 +34,37 @@ class Step:
     error: str = ""
 
 
+@dataclass(frozen=True)
+class Writing:
+    """How tags are written.
+
+    Attributes:
+        root: the library's folder, absolute.
+        to: where the copies go, in folders as in the library; None for sidecars.
+        naming: what sidecars are called.
+        drop_c2pa: leave Content Credentials out of copies.
+    """
+
+    root: Path
+    to: Path | None = None
+    naming: Naming = "auto"
+    drop_c2pa: bool = False
+
+
 def write_all(
-    catalog: Catalog, root: Path, to: Path | None, decided: Mapping[str, tuple[str, bool]] | None
+    catalog: Catalog, how: Writing, decided: Mapping[str, tuple[str, bool]] | None
 ) -> Iterator[Step]:
     """Write the tags of this run's records, one after the other; what fails does not stop the rest.
 
     Args:
         catalog: with the records.
-        root: the library's folder, absolute.
-        to: where the copies go, in folders as in the library; None for sidecars.
+        how: where and how they are written.
         decided: by path, a person's decision on a landmark; None where no one was asked.
     """
     for photo, landmark, tags in catalog.tags_to_write():
         seen, approved = (landmark, True) if decided is None else decided.get(photo, ("", False))
         if seen == landmark and approved:
-            yield _tried(catalog, root, to, photo, tags)
+            yield _tried(catalog, how, photo, tags)
         else:  # "not reviewed": new, or called otherwise than when it was looked at
             yield Step(photo, "rejected" if seen == landmark else "not reviewed")
 
@@ -66,18 +83,19 @@ def undo_all(catalog: Catalog, folder: Path) -> Iterator[Step]:
         yield step
 
 
-def _tried(catalog: Catalog, root: Path, to: Path | None, photo: str, tags: Tags) -> Step:
+def _tried(catalog: Catalog, how: Writing, photo: str, tags: Tags) -> Step:
     try:
-        return Step(photo, "written" if _write(catalog, root, to, photo, tags) else "unchanged")
+        return Step(photo, "written" if _write(catalog, how, photo, tags) else "unchanged")
     except sqlite3.Error:  # of the catalog
         raise
     except Exception as error:  # as above
         return Step(photo, "failed", failure(photo, error, "tagged"))
 
 
-def _write(catalog: Catalog, root: Path, to: Path | None, photo: str, tags: Tags) -> bool:
+def _write(catalog: Catalog, how: Writing, photo: str, tags: Tags) -> bool:
     """Write one photo's tags; False where they are there already."""
-    target = find_sidecar(photo) if to is None else to / Path(photo).relative_to(root)
+    to = how.to
+    target = find_sidecar(photo, how.naming) if to is None else to / Path(photo).relative_to(how.root)
     before = catalog.find_write(photo, os.fspath(target))
     there = _exists(target)
     if before and before.done and before.tags == tags and there:
@@ -92,7 +110,7 @@ def _write(catalog: Catalog, root: Path, to: Path | None, photo: str, tags: Tags
         if to is None:
             write_sidecar(photo, target, tags)
         else:
-            write_copy(photo, target, tags, replace=there)
+            write_copy(photo, target, tags, replace=there, drop_c2pa=how.drop_c2pa)
     except UNUSABLE:  # nothing was written
         if before:
             catalog.save_write(before)

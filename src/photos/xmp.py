@@ -5,6 +5,8 @@ XMP: ISO 16684-1 and Adobe's "XMP Specification Part 2" (2016).
 
 from __future__ import annotations
 
+import codecs
+import math
 import re
 from collections.abc import Callable, Collection, Sequence
 from xml.parsers import expat
@@ -31,13 +33,38 @@ KEYS = (
 )
 ADDED = "landmarkTagger:Added"  # "dc:subject=India" for a value, "dc:subject" for a list that was not there
 CREATED = "landmarkTagger:CreatedSidecar"
+FORMER = "landmarkTagger:Former"  # what stood in a sidecar whose bytes cannot be had back otherwise
 
 MAX_XMP = MAX_BLOCK  # bytes of a packet
 MAX_ELEMENTS = 20_000  # and attributes; a sidecar that is written here has some 60
 MAX_DEPTH = 50  # elements in each other; a list in a structure in a list takes 11
 
 _COORDINATE = re.compile(r"([-+]?[\d.]+)(?:,([\d.]+))?(?:,([\d.]+))?\s*([NSEW]?)")
+_ENCODINGS = (  # the longer marks first, as one begins like another
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_MARK_TWICE = codecs.BOM_UTF8.decode("latin-1").encode()  # by programs that took UTF-8 for Latin-1
+_DECLARED = re.compile(r"""^(\s*<\?xml[^>]*?)\s+encoding\s*=\s*["'][^"'>]*["']""")
 _RDF, _DESCRIPTION = (f"{NAMESPACES['rdf']} {name}" for name in ("RDF", "Description"))
+
+
+def in_utf8(packet: bytes) -> bytes:
+    """The packet in UTF-8, by its byte order mark, without zeros behind it or a mark that was encoded twice.
+
+    One in UTF-8 alone keeps every byte.
+    """
+    for mark, encoding in _ENCODINGS:
+        if packet.startswith(mark):
+            packet = packet[len(mark) :]
+            packet += b"\0" * (-len(packet) % len(mark))  # the last zeros may have been cut off
+            text = packet.decode(encoding, "replace").rstrip("\0")
+            return _DECLARED.sub(r"\1", text).encode()
+    while packet.startswith(_MARK_TWICE):
+        packet = packet.removeprefix(_MARK_TWICE)
+    return packet.rstrip(b"\0")
 
 
 def read_properties(packet: bytes, keys: Collection[str]) -> dict[str, list[str]]:
@@ -47,10 +74,10 @@ def read_properties(packet: bytes, keys: Collection[str]) -> dict[str, list[str]
         By key the entries of a list, one value, or nothing.
 
     Raises:
-        MetadataError: the bytes are no XMP in UTF-8, or more of it than is read.
+        MetadataError: the bytes are no XMP, or more of it than is read.
     """
     reader = _Reader({uri(key): key for key in (*keys, ADDED)})
-    parse(packet, "The photo", reader.start, reader.end, reader.text, prefixes=False)
+    parse(in_utf8(packet), "The photo", reader.start, reader.end, reader.text, prefixes=False)
     if not reader.found:
         raise no_xmp("The photo")
     added = set(reader.values[ADDED])
@@ -188,10 +215,23 @@ def uri(key: str) -> str:
     return f"{NAMESPACES.get(prefix, prefix)} {name}"
 
 
-def coordinate(degrees: float, letters: str) -> str:
-    """Degrees, minutes to 1/10,000 (20 cm) and direction, "27,10.5060N" (XMP Part 2, "GPSCoordinate")."""
-    whole, minutes = divmod(round(abs(degrees) * 600_000), 600_000)
-    return f"{whole},{minutes / 10_000:.4f}{letters[degrees < 0]}"
+def minutes(degrees: float, radius_m: float | None) -> tuple[int, int, int]:
+    """Whole degrees, parts of a minute, and how many parts a minute has: 1, 10, 100, 1,000 or 10,000.
+
+    A part is the longest of these that is no longer than the radius of what is there (a minute of latitude
+    is 1,852 m), as more digits would promise what nobody measured.
+    """
+    digits = 4 if radius_m is None else math.ceil(math.log10(1852 / max(1.0, radius_m)))
+    scale = 10 ** max(0, min(4, digits))
+    whole, parts = divmod(round(abs(degrees) * 60 * scale), 60 * scale)
+    return whole, parts, scale
+
+
+def coordinate(degrees: float, letters: str, radius_m: float | None = None) -> str:
+    """Degrees, minutes as exact as the radius allows, and direction: "27,10.5N" (XMP Part 2)."""
+    whole, parts, scale = minutes(degrees, radius_m)
+    digits = max(1, len(str(scale)) - 1)  # the format wants a decimal
+    return f"{whole},{parts / scale:.{digits}f}{letters[degrees < 0]}"
 
 
 def degrees(values: Sequence[str]) -> float | None:

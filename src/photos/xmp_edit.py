@@ -8,14 +8,18 @@ was there keeps its bytes, which no library that reads and rewrites XMP promises
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from xml.sax.saxutils import escape, quoteattr
 
-from src.files import shown_name
 from src.landmarks.tags import Tags, clean
 from src.photos.errors import MetadataError
-from src.photos.xmp import ADDED, ESTIMATE, NAMESPACES, coordinate, no_xmp, parse, uri
+from src.photos.packet import Element, Packet, properties_of
+from src.photos.properties import LISTS, lists, new_ones, texts
+from src.photos.xmp import ADDED, FORMER, NAMESPACES, in_utf8, uri
 
 EMPTY = f"""<?xpacket begin="\N{BYTE ORDER MARK}" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
@@ -25,118 +29,47 @@ EMPTY = f"""<?xpacket begin="\N{BYTE ORDER MARK}" id="W5M0MpCehiHzreSzNTczkc9d"?
 <?xpacket end="w"?>
 """.encode()
 
-_START_TAG = re.compile(rb"""<[^\s/>]+(?:\s+[^\s=]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*/?>""")
+MAX_FORMER = 2**21  # bytes of a sidecar that is put back
+
 _ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*(?:"[^"]*"|'[^']*')""")
 
 
-class Element:
-    """An XML element and where its bytes are: start ‹tag› inner … close ‹/tag› end; close = end in ‹tag/›."""
-
-    def __init__(self, name: str, attributes: dict[str, str], start: int, inner: int):
-        self.name, self.tag = _split(name)
-        self.attributes = {_split(key): value for key, value in attributes.items()}
-        self.start, self.inner = start, inner
-        self.close = self.end = inner
-        self.children: list[Element] = []
-        self.text = ""
-
-
-class Packet:
-    """The properties of an XMP packet.
-
-    Raises MetadataError for bytes that are not XMP in UTF-8.
-    """
-
-    def __init__(self, data: bytes, name: str):
-        self.data, self.name = data, shown_name(name)
-        found = [element for element in self._parse() if element.name == uri("rdf:RDF")]
-        if not found:
-            raise no_xmp(name)
-        self.rdf = found[0]
-        self.descriptions = [e for e in self.rdf.children if e.name == uri("rdf:Description")]
-
-    def find(self, key: str) -> Element | None:
-        """The element of a property such as "dc:subject"."""
-        elements = (e for description in self.descriptions for e in description.children)
-        return next((e for e in elements if e.name == uri(key)), None)
-
-    def values(self, key: str) -> list[str]:
-        """What a property says: the entries of a list, one value, or nothing."""
-        name, values = uri(key), []
-        for description in self.descriptions:
-            values += [value for (known, _), value in description.attributes.items() if known == name]
-            for element in description.children:
-                if element.name == name:
-                    entries = [e for container in element.children[:1] for e in container.children]
-                    values += [e.text for e in entries] if element.children else [element.text]
-        return [value.strip() for value in values]
-
-    @property
-    def about(self) -> str:
-        """What the packet says it is about; the same in every description (XMP Part 1, 7.4)."""
-        names = (uri("rdf:about"), "about")  # old programs leave out the namespace
-        found = (v for d in self.descriptions for (k, _), v in d.attributes.items() if k in names)
-        return next(found, "")
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is said at all."""
-        return not any(d.children or _properties(d) for d in self.descriptions)
-
-    def _parse(self) -> list[Element]:
-        """All elements, in the order of their start."""
-        elements: list[Element] = []
-        stack: list[Element] = []
-
-        def start(name: str, attributes: dict[str, str], at: int) -> None:
-            tag = _START_TAG.match(self.data, at)
-            if tag is None:
-                raise ValueError("a start tag that is none")
-            element = Element(name, attributes, at, tag.end())
-            if stack:
-                stack[-1].children.append(element)
-            stack.append(element)
-            elements.append(element)
-
-        def end(_name: str, at: int) -> None:
-            element = stack.pop()
-            if not self.data.endswith(b"/>", element.start, element.inner):
-                element.close = at
-                element.end = self.data.index(b">", at) + 1
-
-        def text(value: str) -> None:
-            stack[-1].text += value
-
-        parse(self.data, self.name, start, end, text, prefixes=True)
-        return elements
-
-
 def add(old: bytes, tags: Tags, known: Mapping[str, list[str]], name: str, marks: Mapping[str, str]) -> bytes:
-    """The packet with tags and marks added; `known` is what the photo itself says of each property."""
+    """The packet with tags and marks added; `known` is what the photo itself says of each property.
+
+    What is there and empty is taken for not there.
+    """
     packet = Packet(old, name)
     cuts, lines, added = [], [], []
-    for key, (kind, wanted) in _lists(tags).items():
-        element, there = packet.find(key), packet.values(key)
-        if element is None and not there:
-            items = new_ones([*known.get(key, ()), *wanted], there)
-            lines += _list_lines(key, kind, items)
-            added += [key] if items else []
-        elif element is not None and element.children:
-            items = new_ones(wanted, there)
-            cuts += _appended(packet, element.children[0], items)
-        else:  # a list written as a single value: not ours to rebuild
+    said = {key: [*known.get(key, ()), *packet.values(key)] for key in LISTS}
+    for key, (kind, wanted, others) in lists(tags, said).items():
+        element, there = packet.find(key), [value for value in packet.values(key) if value]
+        items = new_ones(wanted if there else [*known.get(key, ()), *others, *wanted], there)
+        container = element.children[0] if element is not None and element.children else None
+        if container and (there or not container.children):
+            cuts += _appended(packet, container, items)
+        elif there:  # a list written as a single value: not ours to rebuild
             continue
+        elif items:
+            cuts += _empty_ones(packet, key)
+            lines += _list_lines(key, kind, items)
+            added.append(key)
         added += [f"{key}={item}" for item in items]
 
     def taken(key: str) -> bool:
-        return any(packet.values(key)) or packet.find(key) is not None or any(known.get(key, ()))
+        full = packet.find(key) is not None and not _empty_ones(packet, key)
+        return full or any(packet.values(key)) or any(known.get(key, ()))
 
-    texts = _texts(tags, taken)
-    lines += [_text_line(key, text) for key, text in texts.items() if key != "dc:description"]
-    if "dc:description" in texts:
-        lines += _list_lines("dc:description", "Alt", [texts["dc:description"]])
-        added.append("dc:description")
-    added += [f"{key}={text}" for key, text in texts.items()]
+    single = texts(tags, taken)
+    for key, text in single.items():
+        cuts += _empty_ones(packet, key)
+        if key == "dc:description":
+            lines += _list_lines(key, "Alt", [text])
+            added.append(key)
+        else:
+            lines.append(_text_line(key, text))
+    added += [f"{key}={text}" for key, text in single.items()]
+    added += [f"{key}={text}" for key, text in marks.items() if not _ours(uri(key))]
 
     marks = {
         "landmarkTagger:Landmark": clean(tags.landmark),
@@ -146,22 +79,61 @@ def add(old: bytes, tags: Tags, known: Mapping[str, list[str]], name: str, marks
         **marks,
     }
     lines += [_text_line(key, text) for key, text in marks.items()] + _list_lines(ADDED, "Bag", added)
-    new = _spliced(old, [*cuts, _inserted_block(packet, lines)])
-    if remove(new, name) != old:  # what could not be taken back is not written
+    return _spliced(packet.data, [*cuts, _inserted_block(packet, lines)])
+
+
+def add_to_sidecar(
+    old: bytes, tags: Tags, known: Mapping[str, list[str]], name: str, marks: Mapping[str, str]
+) -> bytes:
+    """The same for a whole sidecar, which may be empty: `former` of the result is `old`, byte for byte.
+
+    Where that takes more than to remove what was added, the former bytes themselves are among the marks.
+
+    Raises:
+        MetadataError: `old` is no XMP, or too large to be kept.
+    """
+    packet = old if in_utf8(old) else EMPTY
+    new = add(packet, tags, known, name, marks)
+    rest = remove(new, name)
+    if rest == old:
+        return new
+    kept = f"{_digest(rest)}:{base64.b64encode(zlib.compress(old)).decode()}"
+    new = add(packet, tags, known, name, {**marks, FORMER: kept})
+    if former(new, name) != old:  # what could not be taken back is not written
         raise MetadataError(f"{name} has a form that cannot be added to; move it away and try again.")
     return new
+
+
+def former(data: bytes, name: str) -> bytes:
+    """A sidecar as it was before `add_to_sidecar`, or less what was added if it was changed since."""
+    rest, packet = remove(data, name), Packet(data, name)
+    if rest == packet.data:
+        return data
+    for mark in packet.values(FORMER):
+        digest, _, packed = mark.partition(":")
+        try:
+            if digest == _digest(rest):
+                return zlib.decompressobj().decompress(base64.b64decode(packed), MAX_FORMER)
+        except (ValueError, zlib.error):  # changed by hand
+            pass
+    return rest
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def remove(data: bytes, name: str) -> bytes:
     """The packet less all that `add` added, also after another program wrote it in its own way."""
     packet = Packet(data, name)
+    data = packet.data
     added = packet.values(ADDED)
     lists = {uri(entry) for entry in added if "=" not in entry}
     split = [entry.partition("=") for entry in added if "=" in entry]
     values = {(uri(key), value) for key, _, value in split}
     cuts = []
     for description in packet.descriptions:
-        said = _properties(description)
+        said = properties_of(description)
         attributes = {tag for (key, tag), value in said.items() if _ours(key) or (key, value) in values}
         found = [_found(element, lists, values) for element in description.children]
         nothing = not attributes and not any(found)
@@ -186,42 +158,30 @@ def _found(element: Element, lists: set[str], values: set[tuple[str, str]]) -> l
     return [element] if element.name in lists and len(found) == len(entries) else found
 
 
-def _lists(tags: Tags) -> dict[str, tuple[str, list[str]]]:
-    """The properties that are lists: their kind and what to have in them."""
-    paths = [clean(path) for path in tags.paths]
-    return {
-        "dc:subject": ("Bag", [clean(word) for word in tags.keywords]),
-        "digiKam:TagsList": ("Seq", paths),
-        "lr:hierarchicalSubject": ("Bag", [path.replace("/", "|") for path in paths]),
-    }
+def _empty_ones(packet: Packet, key: str) -> list[tuple[int, int, bytes]]:
+    """The cuts that take out a property of which there is nothing but empty elements or attributes."""
+    cuts, name = [], uri(key)
+    for description in packet.descriptions:
+        tags = {
+            tag
+            for (known, tag), value in description.attributes.items()
+            if known == name and not value.strip()
+        }
+        for found in _ATTRIBUTE.finditer(packet.data, description.start, description.inner) if tags else ():
+            cuts += [(found.start(), found.end(), b"")] if found[1].decode() in tags else []
+        for element in description.children:
+            if element.name == name:
+                if not _blank(element):
+                    return []
+                cuts.append(_cut(packet, element))
+    return cuts
 
 
-def _texts(tags: Tags, taken: Callable[[str], bool]) -> dict[str, str]:
-    """The properties of one value, without those that would stand beside what is `taken`."""
-    texts: dict[str, str] = {}
-    if not taken("photoshop:City") and not taken("photoshop:Country"):
-        texts |= {"photoshop:City": clean(tags.city), "photoshop:Country": clean(tags.country)}
-    if not taken("dc:description"):
-        texts["dc:description"] = clean(". ".join(filter(None, (tags.caption, tags.notice))))
-    free = not taken("exif:GPSLatitude") and not taken("exif:GPSLongitude")
-    if free and tags.latitude is not None and tags.longitude is not None:
-        texts["exif:GPSLatitude"] = coordinate(tags.latitude, "NS")
-        texts["exif:GPSLongitude"] = coordinate(tags.longitude, "EW")
-        texts["exif:GPSMapDatum"] = "WGS-84"
-        texts["exif:GPSProcessingMethod"] = ESTIMATE
-        if tags.radius_m is not None:
-            texts["exif:GPSHPositioningError"] = f"{max(1, round(tags.radius_m))}/1"
-    return {key: text for key, text in texts.items() if text}
-
-
-def new_ones(wanted: Iterable[str], there: Iterable[str]) -> list[str]:
-    """What is wanted and not there yet; large and small letters are alike."""
-    seen, new = {item.casefold() for item in there} | {""}, []
-    for item in wanted:
-        if item.casefold() not in seen:
-            seen.add(item.casefold())
-            new.append(item)
-    return new
+def _blank(element: Element) -> bool:
+    """Whether an element holds no text and no attribute but its language."""
+    language = "http://www.w3.org/XML/1998/namespace lang"
+    said = element.text.strip() or any(key != language for key, _ in element.attributes)
+    return not said and all(map(_blank, element.children))
 
 
 def _list_lines(key: str, kind: str, items: list[str]) -> list[str]:
@@ -304,17 +264,5 @@ def _indent(data: bytes, at: int) -> int:
     return at
 
 
-def _split(name: str) -> tuple[str, str]:
-    """What `uri` gives, and the name as it stands in the file, of the parser's "namespace name prefix"."""
-    parts = name.split(" ")
-    return " ".join(parts[:2]), ":".join(reversed(parts[1:])) or name
-
-
 def _ours(name: str) -> bool:
     return name.startswith(NAMESPACES["landmarkTagger"])
-
-
-def _properties(description: Element) -> dict[tuple[str, str], str]:
-    """The attributes that are properties: those with a namespace other than RDF's and XML's own."""
-    foreign = (NAMESPACES["rdf"], "http://www.w3.org/XML/1998/namespace")
-    return {k: v for k, v in description.attributes.items() if " " in k[0] and not k[0].startswith(foreign)}
