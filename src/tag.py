@@ -17,18 +17,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from src import console
-from src.files import FileError, exists, explained, printable
+from src.files import FileError, exists, explained
 from src.landmarks.table import read_landmarks
 from src.landmarks.tags import LANGUAGES, model_name
 from src.landmarks.worldmap import Place
 from src.library import run_local as local
 from src.library.catalog import Catalog
 from src.library.catalog_file import CatalogError, explain
+from src.library.decisions import Decision, Names, ReviewError, Verdicts, corrected
 from src.library.read_ahead import progress
 from src.library.records import FORMATS, write_records
 from src.library.remote import Addressed, AddressError, is_address
 from src.library.results import make_records, print_list, summarise
-from src.library.review import ReviewError, read_table, write_pages, write_table
+from src.library.review import read_tables, tables, write_review
 from src.library.write_back import Step, Writing, undo_all, write_all
 from src.photos.files import find_photos
 from src.photos.sidecar_names import NAMINGS
@@ -207,7 +208,8 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
         predictor.describe_with(read_landmarks(*args.landmarks))
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
-    decided = _decided(args) if args.write or args.review else None  # a table with a mistake stops it here
+    names = Names(predictor.landmarks)
+    table = _table(args, names) if args.write or args.review else None  # one with a mistake stops it here
     export = args.model.read_bytes()
     digest = hashlib.blake2b(export, digest_size=4).hexdigest()
     model = f"{model_name(predictor.info)} {digest}"  # one that was trained again may have the same name
@@ -228,42 +230,44 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
             return 1
     else:
         local.answer_all(catalog, predictor, model, args.workers)
+    catalog.decide(table or ())
+    kept = {content: names.resolve(decision) for content, decision in catalog.decisions().items()}
     records = make_records(catalog, predictor, model, args.min_confidence, not args.no_outings, args.language)
-    catalog.save_records(records)
+    said = corrected(records, kept, names, model_name(predictor.info), args.language)
+    catalog.save_records(said)
     with explained(args.out, "written"):
         write_records(args.out, catalog.records())
     status = summarise(catalog, passed_over)
     print(f"\nThe table is {args.out}.")
 
     if args.review:
-        _review(args, catalog, model, decided or {})
+        _review(args, catalog, model, Verdicts(table, kept), names)
     elif args.write:
-        if decided is not None:
+        if table is not None:
             print(f"{_beside(args.out, '.review.csv')} decides what is written.")
         to = args.to and args.to.resolve()
         how = Writing(args.folder.resolve(), to, args.sidecar_name, args.drop_c2pa)
-        steps = write_all(catalog, how, decided)
+        steps = write_all(catalog, how, Verdicts(table, kept))
         status = max(status, _report(steps, None))
     else:
         print("Nothing was written to photos: --review lets you look first, --write writes.")
     return status
 
 
-def _decided(args: argparse.Namespace) -> dict[str, tuple[str, bool]] | None:
+def _table(args: argparse.Namespace, names: Names) -> list[Decision] | None:
     table = _beside(args.out, ".review.csv")
     with explained(table, "read"):
-        return read_table(table) if table.exists() else None
+        found = tables(table)
+        return read_tables(found, names) if found else None
 
 
-def _review(args: argparse.Namespace, catalog: Catalog, model: str, decided: dict) -> None:
-    table, page = _beside(args.out, ".review.csv"), _beside(args.out, ".review.html")
-    with explained(table, "written"):
-        write_table(table, (record for record, _ in catalog.records_to_review(model)), decided)
+def _review(args: argparse.Namespace, catalog: Catalog, model: str, verdicts: Verdicts, names: Names) -> None:
+    page = _beside(args.out, ".review.html")
     places = [Place(*row) for row in catalog.places()]
-    title, shown = f"Landmarks in {printable(str(args.folder))}", catalog.records_to_review(model)
+    title, shown = f"Landmarks in {args.folder}", catalog.records_to_review(model)
     with explained(page, "written"):
-        write_pages(page, title, shown, places, catalog.count_records())
-    print(f"Look through {page}, and write no into the column approve of {table} where it is wrong.")
+        write_review(page, title, shown, catalog.count_records(), places, verdicts, names)
+    print(f"Look through {page} in a browser; what it saves takes the place of {page.with_suffix('.csv')}.")
 
 
 def _undo(args: argparse.Namespace, catalog: Catalog) -> int:

@@ -38,6 +38,7 @@ class Tags:
         radius_m: half of what the landmark covers or is photographed from, in metres; None where unknown.
         model: which one said so.
         probability: what it gave this landmark, calibrated, in [0, 1].
+        confirmed: whether a person said or confirmed which landmark it is.
     """
 
     landmark: str
@@ -52,10 +53,13 @@ class Tags:
     radius_m: float | None
     model: str
     probability: float
+    confirmed: bool = False
 
     @property
     def notice(self) -> str:
-        """One sentence: predicted, by which model, with which probability."""
+        """One sentence: predicted, by which model, with which probability; or that a person said so."""
+        if self.confirmed:
+            return "Confirmed by a person."
         percent = min(99, round(100 * self.probability))  # a prediction is never certain
         return f"Predicted by {self.model} with a probability of {percent} %, not confirmed by a person."
 
@@ -94,7 +98,15 @@ def tags_for(answer: Answer, model: str, language: Language = "en") -> Tags | No
     if not answer.recognised:
         return None
     best = answer.guesses[0]
-    landmark = best.landmark
+    return _tags(best.landmark, best.probability, model, language)
+
+
+def confirmed_tags(landmark: Landmark, model: str, language: Language = "en") -> Tags:
+    """The tags of a landmark that a person named, or confirmed; for the arguments see `tags_for`."""
+    return replace(_tags(landmark, 1.0, model, language), confirmed=True)
+
+
+def _tags(landmark: Landmark, probability: float, model: str, language: Language) -> Tags:
     english, city, country = map(clean, (landmark.name, landmark.city, landmark.country))
     local = clean(landmark.name_local) if language == "local" else ""
     name = local or english
@@ -112,7 +124,7 @@ def tags_for(answer: Answer, model: str, language: Language = "en") -> Tags | No
         longitude=landmark.longitude,
         radius_m=_radius(landmark),
         model=clean(model),
-        probability=best.probability,
+        probability=probability,
     )
 
 

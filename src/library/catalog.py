@@ -25,6 +25,7 @@ from src.landmarks.evidence import Taken
 from src.landmarks.table import Landmark
 from src.landmarks.tags import Tags
 from src.library.catalog_file import open_catalog
+from src.library.decisions import Decision, keep, load
 from src.library.records import COLUMNS, Record
 from src.photos.files import Found
 
@@ -44,6 +45,16 @@ class Write:
     root: str | None  # the folder of all copies; None for a sidecar
     tags: Tags
     done: bool
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A record to be looked through: the photo's digest, a JPEG, and guesses as class and probability."""
+
+    record: Record
+    content: str
+    thumbnail: bytes | None
+    guesses: tuple[tuple[str, float], ...]
 
 
 class Catalog:
@@ -160,20 +171,24 @@ class Catalog:
         """This run's records by path."""
         return map(_record, self._paged(f"SELECT {', '.join(COLUMNS)} FROM records WHERE"))
 
-    def records_to_review(self, model: str) -> Iterator[tuple[Record, bytes | None]]:
-        """Records with thumbnails, by landmark, doubtful ones first; what has no landmark comes last."""
+    def records_to_review(self, model: str) -> Iterator[Shown]:
+        """Records by landmark, doubtful ones first; what has no landmark comes last."""
         rows = self._db.execute(
-            f"SELECT {', '.join(f'records.{column}' for column in COLUMNS)}, thumbnail"
+            f"SELECT {', '.join(f'records.{column}' for column in COLUMNS)}, thumbnail_of, thumbnail, guesses"
             " FROM records LEFT JOIN answers ON hash = thumbnail_of AND model = ?"
             " ORDER BY error <> '', landmark = '', landmark, records.probability, path",
             (model,),
         )
-        return ((_record(row[:-1]), row[-1]) for row in rows)
+        for *row, content, thumbnail, guesses in rows:
+            pairs = tuple((name, probability) for name, probability in json.loads(guesses or "[]"))
+            yield Shown(_record(tuple(row)), content, thumbnail, pairs)
 
-    def tags_to_write(self) -> Iterator[tuple[str, str, Tags]]:
-        """Path, landmark and tags of each record that has tags, by path; writes may be saved meanwhile."""
-        rows = self._paged("SELECT path, landmark, facts FROM records WHERE facts IS NOT NULL AND")
-        return ((os.fsdecode(path), landmark, _tags(facts)) for path, landmark, facts in rows)
+    def tags_to_write(self) -> Iterator[tuple[str, str, str, Tags]]:
+        """Path, digest, landmark and tags of each record that has tags; writes may be saved meanwhile."""
+        rows = self._paged(
+            "SELECT path, thumbnail_of, landmark, facts FROM records WHERE facts IS NOT NULL AND"
+        )
+        return ((os.fsdecode(path), *row, _tags(facts)) for path, *row, facts in rows)
 
     def counts(self, column: str) -> list[tuple[str, int]]:
         """How many recognised photos there are of each value of a column, the most frequent first."""
@@ -192,6 +207,17 @@ class Catalog:
             "SELECT landmark, latitude, longitude, count(*) FROM records"
             " WHERE latitude IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 4 DESC"
         ).fetchall()
+
+    # ---- What a person decided
+
+    def decide(self, table: Iterable[Decision]) -> None:
+        """Keep a person's decisions in the place of former ones, see `keep`."""
+        with self.transaction():
+            keep(self._db, table)
+
+    def decisions(self) -> dict[str, Decision]:
+        """All that was decided, by content."""
+        return load(self._db)
 
     # ---- What was written
 

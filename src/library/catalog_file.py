@@ -48,6 +48,18 @@ CREATE TABLE records (
 """
 
 
+# Made where it is missing, too: catalogs of before had none.
+DECISIONS = """
+CREATE TABLE IF NOT EXISTS decisions (
+    content TEXT PRIMARY KEY,   -- hash
+    path BLOB NOT NULL,         -- where the photo was then
+    landmark TEXT NOT NULL,     -- the model's, empty for none
+    approved INTEGER NOT NULL,
+    correct TEXT NOT NULL       -- the person's, empty where nothing was said
+)
+"""
+
+
 class CatalogError(RuntimeError):
     """The catalog cannot be used; the message is one sentence that names the file and the remedy."""
 
@@ -91,6 +103,7 @@ def open_catalog(path: Path) -> sqlite3.Connection:
                 f"{path} is a catalog of version {version}, and this program reads {VERSION}; "
                 "use the program that wrote it, or choose another --out."
             )
+        db.execute(DECISIONS)
         db.execute("COMMIT")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")  # a power cut may take the last changes, a kill takes none

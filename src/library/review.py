@@ -1,156 +1,142 @@
 """What the tagger found, to be looked through by a person before anything is written.
 
-A page in HTML shows it: thumbnails by landmark and a map, complete in itself and without a script. A table in
-CSV takes the decisions: tags are written where its column `approve` says yes.
+A page in HTML, complete in itself, shows the photos and takes decisions with keyboard or mouse; it needs no
+server and asks none. It saves them as the table in CSV beside it (see `decisions`), which a spreadsheet can
+change as well. A library of more than 5,000 photos gets several pages, each with a table of its own.
 """
+
+from __future__ import annotations
 
 import base64
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+import io
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from hashlib import blake2b, sha256
 from html import escape
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
+from string import Template
 
 from src.files import printable, replacing
 from src.landmarks.worldmap import Place, world_map
-from src.library.records import Record, guarded, unguarded
+from src.library.catalog import Shown
+from src.library.decisions import COLUMNS, Decision, Names, Verdicts, read_table
+from src.library.records import Record, guarded
 
-PAGE = 500  # photos: some 3 MB of thumbnails
-COLUMNS = ("approve", "landmark", "probability", "probability_alone", "country", "path")
-_YES, _NO = ("yes", "y", "true", "1", "x"), ("no", "n", "false", "0", "")
-
-_HEAD = """<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>
-  body {{ font: 16px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 80em; padding: 0 1em; }}
-  svg {{ background: #d6e7ec; border-radius: 12px; width: 100%; }}
-  .lt-land {{ fill: #f6f3ea; stroke: #a8bcc2; stroke-width: 10; }}
-  .lt-borders {{ fill: none; stroke: #ddd6c6; stroke-width: 10; }}
-  svg circle {{ fill: #c2410ccc; }}
-  section {{ content-visibility: auto; contain-intrinsic-size: auto 20em; }}
-  section div {{ display: flex; flex-wrap: wrap; gap: 1em; }}
-  figure {{ margin: 0; width: 160px; font-size: 13px; overflow-wrap: anywhere; }}
-  img {{ background: #eee; display: block; height: 120px; object-fit: contain; width: 160px; }}
-</style>
-<h1>{title}</h1>
-"""
+PAGE = 5_000  # photos: some 40 MB of thumbnails
+_HERE = Path(__file__).parent
 
 
-class ReviewError(ValueError):
-    """The table of decisions cannot be used; the message is one sentence that says what to do."""
+def tables(path: Path) -> list[Path]:
+    """The tables of decisions that are there: `path`, and those of further pages."""
+    found: list[Path] = []
+    while (table := numbered(path, len(found) + 1)).exists():
+        found.append(table)
+    return found
 
 
-def write_table(path: Path, records: Iterable[Record], decided: Mapping[str, tuple[str, bool]]) -> None:
-    """Write the table of decisions: a row for each recognised photo, approved unless `decided` otherwise.
-
-    A decision holds as long as the photo is given the same landmark. Raises OSError.
-    """
-    with (
-        replacing(path) as part,
-        # The mark at its start tells spreadsheets that this is UTF-8.
-        open(part, "w", encoding="utf-8-sig", errors="surrogateescape", newline="") as file,
-    ):
-        rows = csv.writer(file)
-        rows.writerow(COLUMNS)
-        for record in records:
-            if record.landmark:
-                landmark, approved = decided.get(record.path, (record.landmark, True))
-                approve = "no" if landmark == record.landmark and not approved else "yes"
-                cells = [approve, *(getattr(record, column) for column in COLUMNS[1:])]
-                rows.writerow(guarded(cell) if isinstance(cell, str) else cell for cell in cells)
+def read_tables(paths: Iterable[Path], names: Names) -> list[Decision]:
+    """All decisions of these tables; raises what `read_table` does."""
+    return [names.resolve(decision) for path in paths for decision in read_table(path)]
 
 
-def read_table(path: Path) -> dict[str, tuple[str, bool]]:
-    """The decisions by path: of which landmark, and whether it is approved.
-
-    Commas, semicolons and tabs between the cells are understood, as spreadsheets save one or another.
-
-    Raises:
-        ReviewError: a column is missing, or a decision is neither yes nor no.
-        OSError: the file cannot be read.
-    """
-    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        head = file.readline()
-        file.seek(0)
-        rows = csv.DictReader(file, delimiter=max(",;\t", key=head.count))
-        try:
-            if not {"approve", "landmark", "path"} <= set(rows.fieldnames or ()):
-                raise ReviewError(f"{path} lacks one of its columns; make it anew with --review.")
-            return {
-                unguarded(row["path"] or ""): _decision(row, f"{path}, line {rows.line_num}") for row in rows
-            }
-        except csv.Error as error:
-            raise ReviewError(
-                f"{path}, line {rows.line_num}: {error}; make it anew with --review."
-            ) from error
-
-
-def _decision(row: Mapping[str, str | None], where: str) -> tuple[str, bool]:
-    approve = (row["approve"] or "").strip().lower()
-    if approve not in _YES + _NO:
-        raise ReviewError(f"{where}: approve is {printable(approve)!r}; write yes or no.")
-    return unguarded(row["landmark"] or ""), approve in _YES
-
-
-def write_pages(
-    path: Path, title: str, shown: Iterable[tuple[Record, bytes | None]], places: Iterable[Place], total: int
+def write_review(
+    path: Path,
+    title: str,
+    shown: Iterable[Shown],
+    total: int,
+    places: list[Place],
+    verdicts: Verdicts,
+    names: Names,
 ) -> None:
-    """Write the page and, for more than 500 photos, further ones beside it (tags.review-2.html).
+    """Write tables of decisions and pages, one of each for every 5,000 photos (tags.review-2.html).
 
     Args:
-        path: of the first page.
-        title: its heading.
-        shown: records with thumbnails (JPEG) in the order to show them.
+        path: of the first page; its table has the same name with .csv.
+        title: the heading.
+        shown: what is to be looked through, in order.
+        total: how much that is.
         places: what the map shows.
-        total: how many records there are.
+        verdicts: what was decided before.
+        names: of the landmarks that the model knows.
 
     Raises OSError.
     """
     shown, count = iter(shown), max(1, -(-total // PAGE))
     for number in range(1, count + 1):
-        with replacing(_page(path, number)) as part, open(part, "w", encoding="utf-8") as file:
-            file.write(_HEAD.format(title=escape(title)))
-            file.write(_links(path, number, count))
-            file.write(world_map(map(_readable, places)) if number == 1 else "")
-            file.writelines(_sections(islice(shown, PAGE)))
-            file.write(_links(path, number, count))
-    while (old := _page(path, count := count + 1)).exists():  # of a library that was larger
+        page = numbered(path, number)
+        entries = ((one, _decision(one, verdicts)) for one in islice(shown, PAGE))
+        with (
+            replacing(page) as part,
+            replacing(page.with_suffix(".csv")) as table,
+            open(part, "w", encoding="utf-8") as file,
+            # The mark at its start tells spreadsheets that this is UTF-8.
+            open(table, "w", encoding="utf-8-sig", errors="surrogateescape", newline="") as rows,
+        ):
+            head, tail = _frame(title, places, _links(path, number, count))
+            file.write(head)
+            rows.write(_row(COLUMNS))
+            photos: list[dict] = []
+            for one, decision in entries:
+                record, ending = one.record, _row(_ending(one))
+                if one.thumbnail:
+                    code = base64.b64encode(one.thumbnail).decode()
+                    file.write(f'<script type="text/plain" id="t{len(photos)}">{code}</script>\n')
+                if record.landmark:
+                    correct = decision.correct if decision else ""
+                    begin = ("no" if decision and not decision.approved else "yes", record.landmark, correct)
+                    rows.write(_row(begin).removesuffix("\r\n") + "," + ending)
+                photos.append(_photo(one, decision, ending, names))
+            file.write(_data(path=page, photos=photos, places=places, names=names))
+            file.write(tail)
+    while (old := numbered(path, count := count + 1)).exists():  # of a library that was larger
         old.unlink()
+        old.with_suffix(".csv").unlink(missing_ok=True)
 
 
-def _readable(place: Place) -> Place:
-    return replace(place, landmark=printable(place.landmark))
+def numbered(path: Path, number: int) -> Path:
+    """The name of a further page, or of its table."""
+    return path if number == 1 else path.with_stem(f"{path.stem}-{number}")
 
 
-def _sections(shown: Iterable[tuple[Record, bytes | None]]) -> Iterator[str]:
-    for heading, group in groupby(shown, key=lambda entry: _heading(entry[0])):
-        yield f"<section><h2>{_text(heading)}</h2><div>\n"
-        for record, thumbnail in group:
-            yield _figure(record, thumbnail)
-        yield "</div></section>\n"
+def _decision(one: Shown, verdicts: Verdicts) -> Decision | None:
+    """What was decided; a rejection holds as long as the photo is given the same landmark."""
+    decision = verdicts.find(one.record.path, one.content)
+    return decision if decision and decision.made and decision.name == one.record.landmark else None
 
 
-def _heading(record: Record) -> str:
-    if record.error:
-        return "Could not be read"
-    place = ", ".join(part for part in (record.landmark, record.country) if part)
-    return place or "No landmark that is known"
+def _ending(one: Shown) -> Iterator:
+    """The cells of a row that no decision changes."""
+    return (getattr(one if column == "content" else one.record, column) for column in COLUMNS[3:])
 
 
-def _figure(record: Record, thumbnail: bytes | None) -> str:
-    code = base64.b64encode(thumbnail).decode() if thumbnail else ""
-    image = f'<img loading="lazy" src="data:image/jpeg;base64,{code}" alt="">' if thumbnail else ""
-    # The link leads to the photo itself; as_uri escapes all but plain letters, digits and a few marks.
-    return (
-        f'<figure><a href="{escape(Path(record.path).as_uri())}">{image}{_text(Path(record.path).name)}</a>'
-        f"<figcaption>{_text(record.error or _certainty(record))}</figcaption></figure>\n"
-    )
+def _row(cells: Iterable) -> str:
+    file = io.StringIO()
+    csv.writer(file).writerow(guarded(cell) if isinstance(cell, str) else cell for cell in cells)
+    return file.getvalue()
+
+
+def _photo(one: Shown, decision: Decision | None, ending: str, names: Names) -> dict:
+    """What the page's script knows of a photo; see there."""
+    record = one.record
+    return {
+        "name": printable(Path(record.path).name),
+        "folder": printable(str(Path(record.path).parent)),
+        # as_uri escapes all but plain letters, digits and a few marks
+        "address": Path(record.path).as_uri(),
+        "landmark": record.landmark,
+        "country": printable(record.country),
+        "probability": record.probability or 0.0,
+        "note": printable(record.error or _certainty(record)),
+        "error": bool(record.error),
+        "guesses": [[names.by_class.get(name, name), share] for name, share in one.guesses],
+        "content": one.content,
+        "decision": decision and {"approve": decision.approved, "correct": decision.correct},
+        "ending": ending,
+        "thumbnail": bool(one.thumbnail),
+    }
 
 
 def _certainty(record: Record) -> str:
@@ -163,18 +149,53 @@ def _certainty(record: Record) -> str:
     return f"{probability:.0%} (alone: {name}{alone:.0%})"
 
 
-def _text(text: str) -> str:
-    return escape(printable(text))
+def _frame(title: str, places: Iterable[Place], links: str) -> tuple[str, str]:
+    """What comes before the photos and after them; only the script and style of this folder may run."""
+    style, script = ((_HERE / name).read_text("utf-8") for name in ("review.css", "review.js"))
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    page = Template((_HERE / "review.html").read_text("utf-8")).substitute(
+        title=escape(printable(title)),
+        policy=policy,
+        style=style,
+        script=script,
+        links=links,
+        map=world_map(replace(place, landmark=printable(place.landmark)) for place in places),
+        photos="\0",
+    )
+    head, _, tail = page.partition("\0")
+    return head, tail
 
 
-def _page(path: Path, number: int) -> Path:
-    return path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+def _hash(text: str) -> str:
+    """As a content security policy (CSP 2) names an inline script or style."""
+    return f"sha256-{base64.b64encode(sha256(text.encode()).digest()).decode()}"
+
+
+def _data(path: Path, photos: list[dict], places: Iterable[Place], names: Names) -> str:
+    """The photos and names as JSON in a block that no text can end early."""
+    data = {
+        "table": path.with_suffix(".csv").name,
+        "columns": _row(COLUMNS),
+        "names": [
+            {"name": landmark.name, "local": landmark.name_local, "place": landmark.place}
+            for landmark in sorted(names.landmarks, key=lambda landmark: landmark.name.casefold())
+        ],
+        "places": [place.landmark for place in places],
+        "photos": photos,
+    }
+    # Where the page keeps what is not saved yet: another page than this one must not find it.
+    data["run"] = blake2b(json.dumps([str(path), data]).encode(), digest_size=8).hexdigest()
+    code = json.dumps(data).replace("<", "\\u003c")
+    return f'<script type="application/json" id="data">{code}</script>\n'
 
 
 def _links(path: Path, number: int, count: int) -> str:
     if count == 1:
         return ""
     pages = range(1, count + 1)
-    names = (escape(_page(path, page).name) for page in pages)
+    names = (escape(numbered(path, page).name) for page in pages)
     links = (f'<a href="./{name}">{page}</a>' for page, name in zip(pages, names, strict=True))
-    return f"<nav>Page {number} of {count}: {' '.join(links)}</nav>\n"
+    return f'<nav aria-label="Pages">Page {number} of {count}: {" ".join(links)}</nav>\n'

@@ -11,7 +11,7 @@ catalog, for the same reason.
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from src.files import explained, sweep
 from src.inference.report import failure
 from src.landmarks.tags import Tags
 from src.library.catalog import Catalog, Write
+from src.library.decisions import Verdicts
 from src.photos.errors import UNUSABLE, MetadataError
 from src.photos.sidecar_names import Naming, find_sidecar
 from src.photos.write_tags import undo_copy, undo_sidecar, write_copy, write_sidecar
@@ -51,22 +52,17 @@ class Writing:
     drop_c2pa: bool = False
 
 
-def write_all(
-    catalog: Catalog, how: Writing, decided: Mapping[str, tuple[str, bool]] | None
-) -> Iterator[Step]:
+def write_all(catalog: Catalog, how: Writing, verdicts: Verdicts) -> Iterator[Step]:
     """Write the tags of this run's records, one after the other; what fails does not stop the rest.
 
     Args:
         catalog: with the records.
         how: where and how they are written.
-        decided: by path, a person's decision on a landmark; None where no one was asked.
+        verdicts: what a person decided.
     """
-    for photo, landmark, tags in catalog.tags_to_write():
-        seen, approved = (landmark, True) if decided is None else decided.get(photo, ("", False))
-        if seen == landmark and approved:
-            yield _tried(catalog, how, photo, tags)
-        else:  # "not reviewed": new, or called otherwise than when it was looked at
-            yield Step(photo, "rejected" if seen == landmark else "not reviewed")
+    for photo, content, landmark, tags in catalog.tags_to_write():
+        verdict = verdicts.judge(photo, content, landmark)
+        yield _tried(catalog, how, photo, tags) if verdict == "approved" else Step(photo, verdict)
 
 
 def undo_all(catalog: Catalog, folder: Path) -> Iterator[Step]:
