@@ -1,6 +1,5 @@
 """A whole library reviewed, written and undone."""
 
-import csv
 import errno
 import json
 import os
@@ -16,49 +15,6 @@ from src.library import write_back
 from src.photos import sidecar_names
 
 pytest_plugins = ("tag_fixtures",)
-
-
-def test_a_person_decides_what_is_written(library, capsys):
-    assert run(library, "--review") == 0
-    page = Path("tags.review.html").read_text()
-    assert page.count("data:image/jpeg;base64,") == 4
-    assert page.count("<circle") == 3 and "<script" not in page
-    assert "Taj Mahal, India" in page and "No landmark that is known" in page
-    path = Path("tags.review.csv")
-    rows = list(csv.reader(path.read_text("utf-8-sig").splitlines()))
-    assert [row[0] for row in rows] == ["approve", "yes", "yes", "yes"]
-
-    rows[1][0] = "no"
-    path.write_text("\n".join(";".join(row) for row in rows))  # as a spreadsheet in Europe saves it
-    photo(library / "new.jpg", "red", side=99)
-    assert run(library, "--write", "sidecar") == 0
-    assert {p.name for p in library.rglob("*.xmp")} == {"a.jpg.xmp"}  # in two folders
-    assert len(list(library.rglob("*.xmp"))) == 2
-    assert not (library / "b.png.xmp").exists()
-    assert "1 not reviewed, 1 rejected, 2 written" in capsys.readouterr().out
-
-    run(library, "--review")  # adds what is new and keeps what was decided
-    rows = list(csv.DictReader(path.read_text("utf-8-sig").splitlines()))
-    assert [row["approve"] for row in rows] == ["no", "yes", "yes", "yes"]
-
-    path.write_text(path.read_text("utf-8-sig").replace("no,", "perhaps,"))
-    before = contents(library)
-    for step in (["--write", "sidecar"], ["--review"]):
-        assert run(library, *step) == 2
-        assert "approve is 'perhaps'; write yes or no" in capsys.readouterr().err
-    assert contents(library) == before
-    path.write_text("something else")
-    assert run(library, "--write", "sidecar") == 2
-
-
-def test_many_photos_get_several_pages(library, monkeypatch):
-    monkeypatch.setattr("src.library.review.PAGE", 3)
-    run(library, "--review")
-    assert "Page 1 of 2" in Path("tags.review.html").read_text()
-    assert Path("tags.review-2.html").read_text().count("<figure>") == 1
-    monkeypatch.setattr("src.library.review.PAGE", 5)
-    run(library, "--review")
-    assert not Path("tags.review-2.html").exists()
 
 
 def test_sidecars_are_written_once_and_undone_to_the_byte(library, capsys):

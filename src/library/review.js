@@ -41,7 +41,7 @@ function changed(numbers, what) {
   countLeft();
   showPanel();
   keepSoon();
-  say(`${what}. ${part("left").textContent}`);
+  say(`${what}. ${photos.filter(isOpen).length} left.`);
 }
 
 function right() {
@@ -84,13 +84,28 @@ function stateOf({ landmark, decision }) {
 // ---- The photos
 
 const cards = photos.map(makeCard);
+
+// Thumbnails are there only near the window, a block at a time: its first card is watched, and the margin is
+// as high as a block on the narrowest window.
+const BLOCK = 12;
+const blocks = new Map(); // numbers of photos by the first card
 const near = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
-    const image = target.querySelector("img");
-    if (isIntersecting) image.src = thumbnail(Number(target.dataset.number));
-    else image.removeAttribute("src");
+    for (const i of blocks.get(target)) {
+      const image = cardOf(i).firstChild;
+      if (isIntersecting) image.src = thumbnail(i);
+      else image.removeAttribute("src");
+    }
   }
-}, { rootMargin: "800px" });
+}, { rootMargin: "1200px" });
+
+function watch(numbers) {
+  for (let at = 0; at < numbers.length; at += BLOCK) {
+    const first = cardOf(numbers[at]);
+    blocks.set(first, numbers.slice(at, at + BLOCK));
+    near.observe(first);
+  }
+}
 
 function thumbnail(i) {
   return photos[i].thumbnail ? `data:image/jpeg;base64,${part(`t${i}`).textContent}` : EMPTY;
@@ -157,7 +172,7 @@ function showPhotos() {
   near.disconnect();
   part("photos").replaceChildren(...shown.map(makeSection));
   part("goto").replaceChildren(...shown.map(({ heading, numbers }) => new Option(`${heading} (${numbers.length})`, numbers[0])));
-  for (const { numbers } of shown) for (const i of numbers) near.observe(cardOf(i));
+  for (const { numbers } of shown) watch(numbers);
   const order = shownOrder();
   if (!order.length) part("photos").append(element("p", "", "There is no such photo."));
   setCurrent(order.includes(current) ? current : order[0] ?? -1);
@@ -206,8 +221,9 @@ function go(i) {
   cardOf(i).focus({ preventScroll: true });
   const { top, bottom } = cardOf(i).getBoundingClientRect();
   const end = getComputedStyle(part("panel")).position === "fixed" ? part("panel").getBoundingClientRect().top : innerHeight;
-  if (top < 0) scrollBy({ top: top - 60, behavior: "instant" });
-  else if (bottom > end) scrollBy({ top: bottom - end + 60, behavior: "instant" });
+  const begin = part("tools").offsetHeight;
+  if (top < begin) scrollBy(0, top - begin - 60);
+  else if (bottom > end) scrollBy(0, bottom - end + 60);
 }
 
 function step(by) {
@@ -253,7 +269,7 @@ function showPanel() {
 }
 
 function showGuesses(photo) {
-  const others = photo.guesses.filter(([name]) => name !== photo.landmark).slice(0, 3);
+  const others = photo.guesses.filter(([name, share]) => name !== photo.landmark && share >= 0.005).slice(0, 3);
   part("guesses").replaceChildren(...others.map(([name, share]) => {
     const button = element("button", "", `${name} ${Math.round(100 * share)} %`);
     button.type = "button";
@@ -327,7 +343,7 @@ function select(number) {
   options.forEach((option, i) => option.setAttribute("aria-selected", i === at));
   if (!options.length) return part("name").removeAttribute("aria-activedescendant");
   part("name").setAttribute("aria-activedescendant", options[at].id);
-  options[at].scrollIntoView({ block: "nearest", behavior: "instant" });
+  options[at].scrollIntoView({ block: "nearest" });
 }
 
 function choose() {

@@ -144,9 +144,13 @@ def _certainty(record: Record) -> str:
     probability, alone = record.probability or 0.0, record.probability_alone or 0.0
     other = record.landmark_alone != record.landmark
     if not other and abs(probability - alone) < 0.005:
-        return f"{probability:.0%}"
+        return _percent(probability)
     name = f"{record.landmark_alone or 'none'} " if other else ""
-    return f"{probability:.0%} (alone: {name}{alone:.0%})"
+    return f"{_percent(probability)} (alone: {name}{_percent(alone)})"
+
+
+def _percent(share: float) -> str:
+    return "> 99 %" if 0.995 <= share < 1 else f"{share:.0%}".replace("%", " %")
 
 
 def _frame(title: str, places: Iterable[Place], links: str) -> tuple[str, str]:

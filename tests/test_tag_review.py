@@ -1,0 +1,245 @@
+"""The review: the page's data, the table of decisions, and what `--write` makes of them."""
+
+import csv
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from tag_library import FakePredictor, contents, photo, run, table
+
+from src.landmarks.table import Landmark, describe
+from src.landmarks.tags import confirmed_tags
+from src.library.decisions import COLUMNS, Names
+
+pytest_plugins = ("tag_fixtures",)
+
+TABLE = Path("tags.review.csv")
+HOSTILE = "<img src=x onerror=alert(1)>'\"&amp;$title.jpg"
+
+
+def rows_of(path=TABLE):
+    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def change(photo_name, path=TABLE, **cells):
+    """Change cells of the row of a photo, as a spreadsheet does; a photo without a row gets one."""
+    rows = rows_of(path)
+    [row] = [row for row in rows if row["path"].endswith(photo_name)]
+    row.update(cells)
+    with open(path, "w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def data_of(page="tags.review.html"):
+    text = Path(page).read_text("utf-8")
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1])
+
+
+def test_a_person_decides_what_is_written(library, capsys):
+    assert run(library, "--review") == 0
+    page = Path("tags.review.html").read_text()
+    assert page.count('<script type="text/plain" id="t') == 4
+    assert page.count("<circle") == 3
+    photos = data_of()["photos"]
+    assert [shown["landmark"] for shown in photos] == ["Eiffel Tower", "Hawa Mahal", "Taj Mahal", ""]
+    assert all(shown["decision"] is None for shown in photos)
+    rows = list(csv.reader(TABLE.read_text("utf-8-sig").splitlines()))
+    assert [row[0] for row in rows] == ["approve", "yes", "yes", "yes"]
+
+    rows[1][0] = "no"
+    TABLE.write_text("\n".join(";".join(row) for row in rows))  # as a spreadsheet in Europe saves it
+    photo(library / "new.jpg", "red", side=99)
+    assert run(library, "--write", "sidecar") == 0
+    assert {p.name for p in library.rglob("*.xmp")} == {"a.jpg.xmp"}  # in two folders
+    assert len(list(library.rglob("*.xmp"))) == 2
+    assert not (library / "b.png.xmp").exists()
+    assert "1 not reviewed, 1 rejected, 2 written" in capsys.readouterr().out
+
+    run(library, "--review")  # adds what is new and keeps what was decided
+    assert [row["approve"] for row in rows_of()] == ["no", "yes", "yes", "yes"]
+    assert data_of()["photos"][0]["decision"] == {"approve": False, "correct": ""}
+
+    TABLE.unlink()  # the catalog remembers what a person said no to
+    assert run(library, "--write", "sidecar") == 0
+    assert "1 rejected" in capsys.readouterr().out and not (library / "b.png.xmp").exists()
+    run(library, "--review")
+    assert [row["approve"] for row in rows_of()] == ["no", "yes", "yes", "yes"]
+    change("b.png", approve="yes")  # and forgets it when the person changes their mind
+    assert run(library, "--write", "sidecar") == 0
+    assert (library / "b.png.xmp").exists()
+
+
+def test_broken_and_foreign_tables_are_one_sentence_and_nothing_is_written(library, capsys):
+    run(library, "--review")
+    good, before = TABLE.read_text("utf-8-sig"), contents(library)
+    for text, message in (
+        (good.replace("yes,", "perhaps,"), "line 2: approve is 'perhaps'; write yes or no"),
+        ("something else", "lacks one of its columns; make it anew with --review"),
+        ("", "lacks one of its columns"),
+        (good.replace("Taj Mahal,,", f"Taj Mahal,{'a' * 201},"), "the name is too long; write at most 200"),
+        (good.replace("Taj Mahal,,", f"Taj Mahal,{'a' * 200_000},"), "field larger than field limit"),
+    ):
+        TABLE.write_text(text)
+        for step in (["--write", "sidecar"], ["--review"]):
+            assert run(library, *step) == 2
+            [line] = capsys.readouterr().err.splitlines()
+            assert message in line
+        assert TABLE.read_text() == text
+    TABLE.write_bytes(good.encode("utf-16"))
+    assert run(library, "--write", "sidecar") == 2
+    assert contents(library) == before
+
+
+def test_a_table_of_a_former_version_is_obeyed(library, capsys):
+    run(library)
+    lines = ["approve,landmark,probability,probability_alone,country,path"]
+    lines += [f"yes,Taj Mahal,0.9,0.9,India,{library / 'a.jpg'}"]
+    lines += [f"no,Eiffel Tower,0.9,0.9,France,{library / 'b.png'}"]
+    TABLE.write_text("\n".join(lines))
+    assert run(library, "--write", "sidecar") == 0
+    assert "1 not reviewed, 1 rejected, 1 written" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("said", ["Eiffel Tower", " eiffel  tower", "Tour Eiffel"])
+def test_a_corrected_landmark_gets_its_own_tags_and_place(library, said):
+    run(library, "--review")
+    change("library/a.jpg", correct=said)
+    assert run(library, "--write", "sidecar") == 0
+    row = next(row for row in table() if row["path"].endswith("library/a.jpg"))
+    assert (row["landmark"], row["city"], row["country"]) == ("Eiffel Tower", "Paris", "France")
+    assert (row["landmark_alone"], row["probability"]) == ("Taj Mahal", "1.0")
+    assert float(row["latitude"]) == pytest.approx(48.858, abs=0.01)
+    written = (library / "a.jpg.xmp").read_text()
+    assert "Eiffel Tower" in written and "Taj Mahal" not in written and "Confirmed by a person." in written
+    assert "48,5" in written  # degrees and minutes
+    assert "Predicted by" in (library / "b.png.xmp").read_text()
+
+
+def test_a_name_of_ones_own_becomes_a_keyword_without_a_place(library, capsys):
+    run(library, "--review")
+    nothing = next(shown for shown in data_of()["photos"] if shown["name"] == "nothing.webp")
+    with open(TABLE, "a", encoding="utf-8", newline="") as file:  # as the page adds it
+        file.write(f"yes,,Grandma's house,{nothing['ending']}")
+    change("library/a.jpg", correct="=Grandma's\x07 house")
+    assert run(library, "--write", "sidecar") == 0
+    assert "4 written" in capsys.readouterr().out
+    written = (library / "below" / "nothing.webp.xmp").read_text()
+    assert "Grandma's house" in written and "GPSLatitude" not in written and "photoshop:City" not in written
+    assert "Landmarks/Grandma's house" in written
+    rows = {Path(row["path"]).relative_to(library).as_posix(): row for row in table()}
+    assert rows["below/nothing.webp"]["latitude"] == "" and rows["below/nothing.webp"]["tags"]
+    assert rows["a.jpg"]["landmark"] == "'=Grandma's house"
+    assert run(library, "--undo") == 0
+
+
+def test_what_a_person_said_holds_for_the_content_whatever_a_model_says(library, monkeypatch, capsys):
+    run(library, "--review")
+    change("library/a.jpg", correct="Hawa Mahal")
+    change("b.png", correct="Eiffel Tower")  # confirmed
+    assert run(library, "--write", "sidecar") == 0
+    TABLE.unlink()
+    (library / "a.jpg.xmp").unlink()
+    (library / "a.jpg").rename(library / "below" / "moved.jpg")
+    photo(library / "a.jpg", "red", side=50)  # another photo of that name
+    Path("model.pt").write_bytes(b"another model")
+    monkeypatch.setattr(FakePredictor, "known_threshold", 0.999)  # which recognises nothing
+    assert run(library) == 0
+    rows = {Path(row["path"]).relative_to(library).as_posix(): row["landmark"] for row in table()}
+    assert rows == {
+        "a.jpg": "",
+        "b.png": "Eiffel Tower",
+        "below/a.jpg": "",
+        "below/moved.jpg": "Hawa Mahal",
+        "below/nothing.webp": "",
+    }
+    run(library, "--review")
+    decisions = {shown["name"]: shown["decision"] for shown in data_of()["photos"]}
+    assert decisions["moved.jpg"] == {"approve": True, "correct": "Hawa Mahal"}
+    assert decisions["a.jpg"] is None
+    change("moved.jpg", correct="")  # taken back: the model's answer counts again
+    run(library)
+    assert [row["correct"] for row in rows_of()] == ["Eiffel Tower", ""]
+    run(library, "--review")
+    assert [row["landmark"] for row in rows_of()] == ["Eiffel Tower"]
+
+
+def test_no_wins_over_a_correction_and_a_changed_photo_is_not_reviewed(library, capsys):
+    run(library, "--review")
+    change("library/a.jpg", approve="no", correct="Hawa Mahal")
+    photo(library / "b.png", "green", kind="PNG", side=99)
+    assert run(library, "--write", "sidecar") == 0
+    assert "1 not reviewed, 1 rejected, 1 written" in capsys.readouterr().out
+
+
+def test_copies_of_one_photo_are_decided_together(library):
+    (library / "copy.jpg").write_bytes((library / "a.jpg").read_bytes())
+    run(library, "--review")
+    change("copy.jpg", correct="Hawa Mahal")
+    run(library, "--write", "sidecar")
+    assert [row["landmark"] for row in table() if "a.jpg" in row["path"] or "copy" in row["path"]] == [
+        "Hawa Mahal"
+    ] * 3
+
+
+def test_a_table_of_another_library_decides_nothing(library, tmp_path, capsys):
+    run(library, "--review")
+    TABLE.write_text(
+        "approve,landmark,correct,path,content\nno,Taj Mahal,Eiffel Tower,/elsewhere/a.jpg," + "0" * 32
+    )
+    assert run(library, "--write", "sidecar") == 0
+    assert "3 not reviewed" in capsys.readouterr().out
+
+
+def test_many_photos_get_several_pages_with_a_table_each(library, monkeypatch, capsys):
+    monkeypatch.setattr("src.library.review.PAGE", 2)
+    run(library, "--review")
+    assert "Page 1 of 2" in Path("tags.review.html").read_text()
+    assert len(data_of()["photos"]) == len(data_of("tags.review-2.html")["photos"]) == 2
+    assert data_of("tags.review-2.html")["table"] == "tags.review-2.csv"
+    change("library/a.jpg", Path("tags.review-2.csv"), approve="no")
+    change("b.png", approve="no")
+    assert run(library, "--write", "sidecar") == 0
+    assert "2 rejected, 1 written" in capsys.readouterr().out
+    monkeypatch.setattr("src.library.review.PAGE", 5)
+    run(library, "--review")
+    assert not list(Path().glob("tags.review-2.*"))
+    assert [row["approve"] for row in rows_of()] == ["no", "yes", "no"]
+
+
+def test_names_become_no_markup_and_no_formula(tmp_path, fake):
+    folder = tmp_path / "</script><script>alert(1)</script>"  # three folders
+    photo(folder / HOSTILE, "red")
+    photo(folder / "=cmd|' !A0.jpg", "green")
+    odd = folder / os.fsdecode(b"caf\xe9,\n.jpg")
+    photo(odd, "blue")
+    assert run(folder, "--review") == 0
+    page = Path("tags.review.html").read_text()
+    assert "<img src=x" not in page and page.count("<script") == 5  # thumbnails, data, the page's own
+    assert "unsafe" not in page and "default-src 'none'" in page
+    data = data_of()
+    assert {shown["name"] for shown in data["photos"]} >= {HOSTILE, "=cmd|' !A0.jpg"}
+    assert all(shown["address"].startswith("file:///") for shown in data["photos"])
+    assert {row["path"] for row in rows_of()} == {str(path) for path in folder.iterdir()}
+    for shown in data["photos"]:  # what the page writes is what the command wrote
+        assert shown["ending"].encode("utf-8", "surrogateescape") in TABLE.read_bytes()
+    assert run(folder, "--write", "sidecar") == 0
+    assert len(list(folder.glob("*.xmp"))) == 3
+
+
+def test_names_are_found_in_both_languages_and_after_a_person_renamed_them():
+    names = Names([Landmark("10.Taj_Mahal", "Crown of the Palaces"), describe("15.Eiffel_Tower")])
+    assert names.find("TAJ  mahal").name == names.find("ताज महल").name == "Crown of the Palaces"
+    assert names.find("tour eiffel").name == "Eiffel Tower"
+    assert names.find("La tour").name == "La tour"
+    assert names.find("La tour").latitude is None
+
+
+def test_confirmed_tags_say_so():
+    tags = confirmed_tags(describe("10.Taj_Mahal"), "a model")
+    assert tags.notice == "Confirmed by a person."
+    assert tags.keywords[:3] == ("Taj Mahal", "Agra", "India")

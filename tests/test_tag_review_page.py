@@ -1,0 +1,229 @@
+"""The review page as a person meets it, opened from a file in Chromium: keyboard, saving, hostile names."""
+
+import csv
+import os
+import random
+import re
+from pathlib import Path
+
+import pytest
+from browsing import CHROMIUM, TIMEOUT, sync_api
+from tag_library import contents, photo, run
+
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+expect = sync_api.expect
+
+pytest_plugins = ("tag_fixtures",)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium"),
+]
+
+# A window that saves in place is the system's own: tests download, or take what would be written.
+DOWNLOAD = "delete window.showSaveFilePicker"
+IN_PLACE = """
+window.written = [];
+window.showSaveFilePicker = async () => ({
+    name: "tags.review.csv",
+    createWritable: async () => ({ write: async (blob) => written.push(await blob.text()), close() {} }),
+})
+"""
+
+
+class Review:
+    """An open page, and what it asked others for or complained of."""
+
+    def __init__(self, browser, script=DOWNLOAD, width=1280, **options):
+        self.page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+        self.page.set_default_timeout(TIMEOUT)
+        self.errors, self.asked = [], []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda message: self.errors.append(message.text))
+        self.page.on("dialog", lambda dialog: (self.errors.append(dialog.message), dialog.dismiss()))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.add_init_script(script)
+        self.page.goto(Path("tags.review.html").absolute().as_uri())
+
+    def press(self, *keys):
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def name(self, text):
+        """Say which landmark it is, as one types."""
+        self.press("e")
+        self.page.keyboard.type(text)
+        self.press("Enter")
+
+    @property
+    def states(self):
+        return self.page.locator(".photo .state").all_inner_texts()
+
+    def save(self):
+        with self.page.expect_download() as download:
+            self.press("Control+s")
+        assert download.value.suggested_filename == "tags.review.csv"
+        download.value.save_as("tags.review.csv")
+
+    def close(self):
+        assert self.errors == []
+        assert all(url.startswith(("file:", "data:", "blob:")) for url in self.asked)
+        self.page.close()
+
+
+@pytest.fixture
+def reviewing(library, chromium):
+    run(library, "--review")
+    review = Review(chromium)
+    yield review
+    review.close()
+
+
+def test_500_mixed_photos_are_reviewed_by_keyboard_written_and_undone(tmp_path, fake, chromium, capsys):
+    folder, chance = tmp_path / "library", random.Random(0)
+    for number in range(500):
+        shade = chance.randrange(40)
+        strong, weak = 200 + shade, 40 + chance.randrange(30)
+        colours = [
+            (strong, weak, shade),
+            (weak, strong, shade),
+            (weak, shade, strong),
+            (100, 100, 60 + shade),
+        ]
+        path = folder / f"{number % 7}" / f"{number}.jpg"
+        photo(path, colours[number % 4], side=40 + number // 4)
+    before = contents(folder)
+    assert run(folder, "--review") == 0
+    capsys.readouterr()
+
+    review = Review(chromium)
+    left = review.page.locator("#left")
+    expect(left).to_have_text("375 of 375 recognised photos are not decided")
+    review.press(*"y" * 20, *"n" * 10)
+    review.name("taj")
+    review.name("Grandma's house")
+    review.press("e", "Escape")
+    expect(left).to_have_text("343 of 375 recognised photos are not decided")
+    review.press("r")  # the Eiffel Tower comes first
+    expect(left).to_have_text("250 of 375 recognised photos are not decided")
+    review.press("u")
+    expect(left).to_have_text("343 of 375 recognised photos are not decided")
+    review.press("r", "Tab", "Enter", "ArrowDown")
+    expect(left).to_have_text("125 of 375 recognised photos are not decided")
+    states = review.states
+    review.page.reload()
+    expect(left).to_have_text("125 of 375 recognised photos are not decided")
+    assert review.states == states
+    assert [states.count(f"{words}") for words in ("✗ wrong", "→ Taj Mahal", "→ Grandma's house")] == [
+        10,
+        1,
+        1,
+    ]
+    review.save()
+    expect(review.page.get_by_role("status")).to_contain_text("put it beside this page")
+    review.close()
+
+    with open("tags.review.csv", encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["approve"] for row in rows].count("no") == 10 and len(rows) == 375
+    assert sum(row["correct"] == row["landmark"] for row in rows) == 238
+    assert run(folder, "--write", "sidecar") == 0
+    assert "10 rejected, 365 written" in capsys.readouterr().out
+    [own] = [path for path in folder.rglob("*.xmp") if "Grandma's house" in path.read_text()]
+    assert "Eiffel" not in own.read_text()
+    assert run(folder, "--undo") == 0
+    assert contents(folder) == before
+
+
+def test_arrow_keys_go_by_photos_and_rows(reviewing):
+    page = reviewing.page
+    focused = page.locator(":focus")
+    for key, name in (
+        ("ArrowRight", "Hawa"),
+        ("ArrowDown", "Taj"),
+        ("ArrowLeft", "Hawa"),
+        ("ArrowUp", "Eiffel"),
+    ):
+        reviewing.press(key)
+        expect(focused).to_have_attribute("aria-label", re.compile(name))
+    assert page.locator('.photo[tabindex="0"]').count() == 1
+    reviewing.press("ArrowUp")
+    expect(focused).to_have_attribute("data-number", "0")
+
+
+def test_what_was_not_recognised_can_be_named_and_nothing_else(reviewing):
+    reviewing.press(*["ArrowRight"] * 3, "y", "n")
+    assert reviewing.states == ["", "", "", ""]
+    reviewing.press("ArrowLeft", "ArrowRight")
+    reviewing.name("हवा")  # by its name in the language of the place
+    assert reviewing.states[3] == "→ Hawa Mahal"
+    reviewing.press("u", "u")
+    assert reviewing.states == ["", "", "", ""]
+
+
+def test_the_browser_may_write_the_table_in_place(library, chromium):
+    run(library, "--review")
+    review = Review(chromium, IN_PLACE)
+    review.press("n")
+    review.page.get_by_role("button", name="Save decisions").click()
+    expect(review.page.get_by_role("status")).to_have_text("Saved as tags.review.csv.")
+    [text] = review.page.evaluate("written")
+    former = Path("tags.review.csv").read_bytes().decode("utf-8-sig")
+    assert text == former.replace("yes,Eiffel Tower", "no,Eiffel Tower", 1)
+    review.close()
+
+
+def test_hostile_names_are_text_and_paths_keep_their_bytes(tmp_path, fake, chromium):
+    folder = tmp_path / "</script><img src=x onerror=alert(1)>"
+    paths = ["<img src=x onerror=alert(1)>.jpg", "=1+1.jpg", os.fsdecode(b"caf\xe9.jpg"), "🏰‮gpj.jpg"]
+    for side, name in enumerate(paths, 50):
+        photo(folder / name, "red", side=side)
+    run(folder, "--review")
+    review = Review(chromium)
+    assert review.page.locator("img[onerror]").count() == 0
+    assert review.page.locator(".photo").count() == 4
+    for _ in paths:
+        review.name("</li><img src=x onerror=alert(1)>")
+    review.name("=cmd|'/c calc'!A0, and \"more\"")
+    before = Path("tags.review.csv").read_bytes()
+    review.save()
+    with open("tags.review.csv", encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["path"] for row in rows} == {str(path) for path in folder.iterdir()}
+    assert "'=cmd|'/c calc'!A0, and \"more\"" in {row["correct"] for row in rows}
+    review.press(*"u" * 5)
+    review.save()
+    assert Path("tags.review.csv").read_bytes() == before
+    review.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "light"), (390, "dark")])
+def test_page_is_accessible_and_fits(library, chromium, width, scheme):
+    run(library, "--review")
+    review = Review(chromium, width=width, color_scheme=scheme, reduced_motion="reduce")
+    review.press("y", "n")
+    review.name("taj")
+    for step in ("photos", "map", "dialog"):
+        if step == "map":
+            review.page.get_by_text("Map", exact=True).click()
+        if step == "dialog":
+            review.page.locator('.photo[tabindex="0"]').focus()
+            review.press("e")
+        response = axe.Axe().run(review.page).response
+        assert response["passes"] and [found["id"] for found in response["violations"]] == []
+    assert review.page.evaluate("document.documentElement.scrollWidth") <= width
+    review.close()
+
+
+def test_only_thumbnails_near_the_window_are_there(tmp_path, fake, chromium):
+    for number in range(300):
+        photo(tmp_path / "library" / f"{number}.jpg", "red", side=40 + number)
+    run(tmp_path / "library", "--review")
+    review = Review(chromium)
+    count = "document.querySelectorAll('.photo img[src]').length"
+    review.page.wait_for_function(f"{count} > 20")
+    assert review.page.evaluate(count) < 150
+    review.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    review.page.wait_for_function("document.querySelectorAll('.photo img')[299].naturalWidth > 0")
+    review.page.wait_for_function("!document.querySelectorAll('.photo img')[0].src")
+    assert review.page.evaluate(count) < 150
+    review.close()
