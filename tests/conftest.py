@@ -23,6 +23,7 @@ LONGEST = (
     "test_cluster.py",
     "test_train.py",
     "test_browser.py",
+    "test_tag_review_page.py",
     "test_tag_kills.py",
 )
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,18 @@ def test_what_a_person_said_holds_for_the_content_whatever_a_model_says(library,
     assert [row["correct"] for row in rows_of()] == ["Eiffel Tower", ""]
     run(library, "--review")
     assert [row["landmark"] for row in rows_of()] == ["Eiffel Tower"]
+
+
+def test_a_catalog_of_before_learns_to_keep_decisions(library):
+    run(library)
+    with sqlite3.connect("tags.sqlite") as db:
+        db.execute("DROP TABLE decisions")
+    db.close()
+    run(library, "--review")
+    change("library/a.jpg", correct="Hawa Mahal")
+    assert run(library) == 0
+    assert run(library, "--review") == 0
+    assert rows_of()[-1]["correct"] == "Hawa Mahal"
 
 
 def test_no_wins_over_a_correction_and_a_changed_photo_is_not_reviewed(library, capsys):

@@ -33,7 +33,7 @@ class Record:
         path: absolute.
         landmark: its name, empty where none is recognised.
         probability: in [0, 1], calibrated: that the photo shows `landmark`, or if that is empty, that it
-            shows what comes closest.
+            shows what comes closest; 1 where a person said what it shows.
         landmark_alone, probability_alone: what they are without the other photos of the folder.
         city, country: empty where unknown.
         latitude, longitude: of the landmark, in degrees, WGS84.

@@ -134,7 +134,7 @@ function makeCard(photo, i) {
   card.dataset.number = i;
   const image = element("img");
   image.alt = "";
-  card.append(image, element("span", "", photo.name), element("span", "soft", photo.note), element("span", "state"));
+  card.append(image, element("span", "", photo.name), element("span", "soft"), element("span", "state"));
   item.append(card);
   return item;
 }
@@ -147,6 +147,7 @@ function paint(i) {
   card.className = `photo ${kind}`;
   card.lastChild.textContent = words;
   const { name, landmark, note } = photos[i];
+  card.children[2].textContent = part("order").value === "landmark" ? note : `${note} ${landmark}`;
   card.setAttribute("aria-label", [name, landmark || "no landmark", note, words || "not decided"].join(", "));
 }
 
@@ -172,7 +173,10 @@ function showPhotos() {
   near.disconnect();
   part("photos").replaceChildren(...shown.map(makeSection));
   part("goto").replaceChildren(...shown.map(({ heading, numbers }) => new Option(`${heading} (${numbers.length})`, numbers[0])));
-  for (const { numbers } of shown) watch(numbers);
+  for (const { numbers } of shown) {
+    numbers.forEach(paint);
+    watch(numbers);
+  }
   const order = shownOrder();
   if (!order.length) part("photos").append(element("p", "", "There is no such photo."));
   setCurrent(order.includes(current) ? current : order[0] ?? -1);
@@ -216,7 +220,7 @@ function setCurrent(i) {
 }
 
 function go(i) {
-  if (i === undefined || !cardOf(i).isConnected) return;
+  if (!cards[i]?.isConnected) return;
   setCurrent(i);
   cardOf(i).focus({ preventScroll: true });
   const { top, bottom } = cardOf(i).getBoundingClientRect();
@@ -228,7 +232,7 @@ function go(i) {
 
 function step(by) {
   const order = shownOrder();
-  go(order[order.indexOf(current) + by]);
+  go(order[order.indexOf(current) + by] ?? current);
 }
 
 // Up and down: the card of the next row whose middle is nearest.
@@ -246,7 +250,7 @@ function stepRow(by) {
     const off = Math.abs(box.left - from.left);
     if (!best || off < best.off) best = { i: order[at], off };
   }
-  go(best?.i);
+  go(best?.i ?? current);
 }
 
 function showPanel() {
@@ -295,13 +299,13 @@ function showSimilar(photo) {
   }));
 }
 
-// Up to four photos of a landmark, what a person said first, then by probability.
+// Up to three photos of a landmark, what a person said first, then by probability.
 function surest(landmark) {
   const weight = ({ decision, probability }) => (decision ? 2 : probability);
   return photos
     .flatMap((photo, i) => (i !== current && nameOf(photo) === landmark ? [i] : []))
     .sort((a, b) => weight(photos[b]) - weight(photos[a]))
-    .slice(0, 4);
+    .slice(0, 3);
 }
 
 // ---- Which landmark is it?
@@ -511,7 +515,6 @@ function listen() {
 
 restore();
 part("table").textContent = data.table;
-photos.forEach((_, i) => paint(i));
 countLeft();
 listen();
 showPhotos();
