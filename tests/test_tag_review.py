@@ -189,6 +189,17 @@ def test_no_wins_over_a_correction_and_a_changed_photo_is_not_reviewed(library, 
     assert "1 not reviewed, 1 rejected, 1 written" in capsys.readouterr().out
 
 
+def test_a_photo_may_be_said_to_show_no_landmark(library, monkeypatch):
+    run(library, "--review")
+    nothing = next(shown for shown in data_of()["photos"] if shown["name"] == "nothing.webp")
+    with open(TABLE, "a", encoding="utf-8", newline="") as file:  # as the page adds it
+        file.write(f"no,,,{nothing['ending']}")
+    run(library, "--review")
+    decision = {"approve": False, "correct": ""}
+    assert [shown["decision"] for shown in data_of()["photos"]] == [None, None, None, decision]
+    assert [row["approve"] for row in rows_of()] == ["yes", "yes", "yes", "no"]
+
+
 def test_copies_of_one_photo_are_decided_together(library):
     (library / "copy.jpg").write_bytes((library / "a.jpg").read_bytes())
     run(library, "--review")

@@ -39,7 +39,7 @@ class Review:
         self.errors, self.asked = [], []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("console", lambda message: self.errors.append(message.text))
-        self.page.on("dialog", lambda dialog: (self.errors.append(dialog.message), dialog.dismiss()))
+        self.page.on("dialog", lambda dialog: (self.errors.append(dialog.type), dialog.accept()))
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.add_init_script(script)
         self.page.goto(Path("tags.review.html").absolute().as_uri())
@@ -150,14 +150,30 @@ def test_arrow_keys_go_by_photos_and_rows(reviewing):
     expect(focused).to_have_attribute("data-number", "0")
 
 
-def test_what_was_not_recognised_can_be_named_and_nothing_else(reviewing):
-    reviewing.press(*["ArrowRight"] * 3, "y", "n")
+def test_what_was_not_recognised_can_be_named_or_said_to_be_no_landmark(reviewing):
+    reviewing.press(*["ArrowRight"] * 3, "y")
     assert reviewing.states == ["", "", "", ""]
-    reviewing.press("ArrowLeft", "ArrowRight")
     reviewing.name("हवा")  # by its name in the language of the place
     assert reviewing.states[3] == "→ Hawa Mahal"
-    reviewing.press("u", "u")
+    reviewing.press("n")
+    assert reviewing.states[3] == "✗ no landmark"
+    reviewing.save()
+    assert Path("tags.review.csv").read_text("utf-8-sig").splitlines()[-1].startswith("no,,,")
+    reviewing.press("u", "u", "u")
     assert reviewing.states == ["", "", "", ""]
+
+
+@pytest.mark.parametrize(("decided", "saved", "asks"), [(1, 0, ["beforeunload"]), (1, 1, []), (0, 0, [])])
+def test_a_browser_that_keeps_nothing_asks_before_the_page_is_left(library, chromium, decided, saved, asks):
+    run(library, "--review")
+    forbidden = "Object.defineProperty(window, 'localStorage', { get() { throw new Error('no') } });"
+    review = Review(chromium, forbidden + DOWNLOAD)
+    review.press("ArrowRight", *"y" * decided)
+    if saved:
+        review.save()
+    review.page.reload()
+    assert review.errors == asks
+    review.page.close()
 
 
 def test_the_browser_may_write_the_table_in_place(library, chromium):
@@ -219,11 +235,11 @@ def test_only_thumbnails_near_the_window_are_there(tmp_path, fake, chromium):
         photo(tmp_path / "library" / f"{number}.jpg", "red", side=40 + number)
     run(tmp_path / "library", "--review")
     review = Review(chromium)
-    count = "document.querySelectorAll('.photo img[src]').length"
-    review.page.wait_for_function(f"{count} > 20")
-    assert review.page.evaluate(count) < 150
+    images, there = review.page.locator(".photo img"), review.page.locator(".photo img[src]")
+    expect(images.first).to_have_attribute("src", re.compile("^data:image/jpeg"))
+    assert 20 < there.count() < 150
     review.page.evaluate("scrollTo(0, document.body.scrollHeight)")
-    review.page.wait_for_function("document.querySelectorAll('.photo img')[299].naturalWidth > 0")
-    review.page.wait_for_function("!document.querySelectorAll('.photo img')[0].src")
-    assert review.page.evaluate(count) < 150
+    expect(images.last).to_have_attribute("src", re.compile("^data:image/jpeg"))
+    expect(images.first).not_to_have_attribute("src", re.compile("."))
+    assert 20 < there.count() < 150
     review.close()

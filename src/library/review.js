@@ -54,8 +54,7 @@ function right() {
 function wrong() {
   const photo = photos[current];
   if (!photo || photo.error) return;
-  const rejected = ({ landmark }) => (landmark ? { approve: false, correct: "" } : null);
-  decide([current], rejected, `${photo.name}: not ${photo.landmark || "named any more"}`);
+  decide([current], () => ({ approve: false, correct: "" }), `${photo.name}: not ${photo.landmark || "a landmark"}`);
   step(1);
 }
 
@@ -76,7 +75,7 @@ const nameOf = (photo) => (photo.decision ? photo.decision.correct : photo.landm
 
 function stateOf({ landmark, decision }) {
   if (!decision) return ["", ""];
-  if (!decision.approve) return ["wrong", "✗ wrong"];
+  if (!decision.approve) return ["wrong", landmark ? "✗ wrong" : "✗ no landmark"];
   if (decision.correct === landmark) return ["right", "✓ right"];
   return ["other", `→ ${decision.correct}`];
 }
@@ -266,8 +265,8 @@ function showPanel() {
   part("sure").textContent = photo.note;
   part("yours").textContent = words;
   part("yours").className = kind;
-  for (const id of ["yes", "no"]) part(id).disabled = !photo.landmark;
-  part("change").disabled = photo.error;
+  part("yes").disabled = !photo.landmark;
+  for (const id of ["no", "change"]) part(id).disabled = photo.error;
   showGuesses(photo);
   showSimilar(photo);
 }

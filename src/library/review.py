@@ -84,7 +84,7 @@ def write_review(
                 if one.thumbnail:
                     code = base64.b64encode(one.thumbnail).decode()
                     file.write(f'<script type="text/plain" id="t{len(photos)}">{code}</script>\n')
-                if record.landmark:
+                if record.landmark or decision:
                     correct = decision.correct if decision else ""
                     begin = ("no" if decision and not decision.approved else "yes", record.landmark, correct)
                     rows.write(_row(begin).removesuffix("\r\n") + "," + ending)
