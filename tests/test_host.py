@@ -24,7 +24,7 @@ from jupyter_server.services.kernels.connection.base import (
 )
 from PIL import Image
 
-from src.host import PROTOCOL
+from src.app.host import PROTOCOL
 
 ROOT = Path(__file__).resolve().parent.parent
 RED = encode(Image.new("RGB", (320, 240), (220, 20, 20)))
@@ -330,7 +330,7 @@ def test_kernel_that_stood_by_for_long_lives_for_the_page_that_gets_it(hasty_hos
 
 def test_page_that_never_loads_gives_its_place_back_soon(clone, tmp_path):
     folder = shutil.copytree(clone, tmp_path / "clone")
-    (folder / "hurried.py").write_text("import src.host as h; h.TIMEOUT = 20; h.Host.launch_instance()")
+    (folder / "hurried.py").write_text("import src.app.host as h; h.TIMEOUT = 20; h.Host.launch_instance()")
     with served(folder, "--MappingKernelManager.cull_interval=1", module="hurried") as host:
         loaded = kernel_of_new_page(host)
         connection = channel(host, loaded)
