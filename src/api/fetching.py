@@ -92,10 +92,13 @@ class _PublicResolver(DefaultLoopResolver):
 
 
 def _host(address: str, shown: str) -> tuple[str, int]:
-    parts = urlsplit(address)
-    if not parts.hostname:
-        raise ValueError(f'"{shown}" is no host; give a name such as photos.example.org.')
-    return parts.hostname.lower().rstrip("."), parts.port or HTTPS
+    try:
+        parts = urlsplit(address)
+        if parts.hostname:
+            return parts.hostname.lower().rstrip("."), parts.port or HTTPS
+    except ValueError:
+        pass
+    raise ValueError(f'"{shown}" is no host; give a name such as photos.example.org.')
 
 
 def _is_ip(host: str) -> bool:
