@@ -1,6 +1,6 @@
 """Serve the app, the HTTP interface or both to others.
 
-The page is Voila, and takes all its options as well (``voila --help-all`` lists them). The interface is off
+The page is Voila, and takes all its options as well (--help-all lists them). The interface is off
 unless it is asked for; docs/api.md says what it answers.
 """
 

@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -558,6 +559,34 @@ def test_model_is_loaded_anew_after_it_gave_no_answer():
         assert server.tag(RED)[0] == 200
 
 
+def test_model_that_is_long_in_coming_keeps_nobody_else_waiting():
+    may, loads = threading.Event(), []
+
+    class Gone(Colours):
+        def scores(self, picture):
+            raise InferenceError("gone")
+
+    def load():
+        loads.append(1)
+        if len(loads) == 1:
+            return Gone()
+        assert may.wait(20)
+        return Colours()
+
+    with (
+        running(service=Service(Settings(TOKEN), load, lambda: True)) as server,
+        ThreadPoolExecutor(3) as pool,
+    ):
+        assert server.tag(RED)[0] == 503
+        waiting = [pool.submit(server.tag, RED), pool.submit(server.ask, "GET", "/api/v1/landmarks")]
+        wait_until(lambda: len(loads) == 2)
+        start = time.monotonic()
+        assert server.ask("GET", "/health")[0] == 200
+        assert time.monotonic() - start < 1
+        may.set()
+        assert [one.result()[0] for one in waiting] == [200, 200]
+
+
 def test_error_that_nobody_foresaw_says_nothing_of_the_photo(caplog):
     class Broken(Colours):
         def scores(self, picture):
@@ -582,6 +611,19 @@ def test_log_does_not_name_photos(server, caplog):
     assert caplog.text.count("/api/v1/tag") == 3
     assert "secret" not in caplog.text
     assert TOKEN not in caplog.text
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not os.environ.get("LANDMARK_IMAGES"), reason="needs LANDMARK_IMAGES")
+def test_committed_export_names_test_photos_over_http():
+    from src.inference.predictor import Predictor
+
+    export = Path(__file__).parents[1] / "checkpoints" / "transfer_exported.pt"
+    [folder] = (Path(os.environ["LANDMARK_IMAGES"]) / "test").glob("*.Eiffel_Tower")
+    photos = [path.read_bytes() for path in sorted(folder.glob("*.jpg"))[:10]]
+    with running(Predictor.load(export)) as server, ThreadPoolExecutor(5) as pool:
+        found = [answer["landmark"] for _, _, answer in pool.map(server.tag, photos)]
+    assert found.count("Eiffel Tower") >= 8
 
 
 # Settings

@@ -16,15 +16,16 @@ MOST = 0.99  # confidence of a label: PhotoPrism takes 1 for confirmed by a pers
 
 @dataclass(frozen=True)
 class Seen:
-    """What is said of one photo: its final answer, and whether the file says where it was taken."""
+    """What is said of one photo: its final answer, whether the file says where it was taken, and by whom."""
 
     revised: Revised
     placed: bool
+    predictor: Answering
 
 
-def photo_answer(seen: Seen, predictor: Answering) -> dict:
+def photo_answer(seen: Seen) -> dict:
     """The answer to ``POST /api/v1/tag``; `landmark` is None, and `tags` are empty, where none is known."""
-    answer, model = seen.revised.answer, model_name(predictor.info)
+    answer, model = seen.revised.answer, model_name(seen.predictor.info)
     tags = tags_for(answer, model)
     best = answer.guesses[0].landmark
     return {
@@ -70,21 +71,21 @@ def landmarks_answer(predictor: Answering) -> dict:
     return {"landmarks": landmarks, "model": model_name(predictor.info)}
 
 
-def labels_answer(images: Sequence[Seen], predictor: Answering, request: str) -> dict:
+def labels_answer(images: Sequence[Seen], request: str) -> dict:
     """PhotoPrism's ``ApiResponse`` for its label model (internal/ai/vision/api_response.go).
 
     Args:
-        images: of one photo, as PhotoPrism sends them; a label that several have gets its best confidence.
-        predictor: the model.
+        images: at least one, of one photo, as PhotoPrism sends them; a label that several have gets its best
+            confidence.
         request: its id.
     """
     labels: dict[str, dict] = {}
     for seen in images:
-        for label in _labels(seen.revised.answer, predictor):
+        for label in _labels(seen.revised.answer, seen.predictor):
             known = labels.get(label["name"])
             if known is None or known["confidence"] < label["confidence"]:
                 labels[label["name"]] = label
-    version = model_name(predictor.info).removeprefix(NAME).strip().replace(" ", "-")
+    version = model_name(images[0].predictor.info).removeprefix(NAME).strip().replace(" ", "-")
     return {
         "id": request,
         "code": 200,

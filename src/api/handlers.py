@@ -170,11 +170,8 @@ class Handler(RequestHandler):
 
     def _give_up(self) -> None:
         if not self._finished:
-            self._tell(
-                RequestError(
-                    408, f"The body did not come within {RECEIVING:.0f} seconds.", Connection="close"
-                )
-            )
+            late = RequestError(408, f"The body did not come within {RECEIVING:.0f} seconds.")
+            self._tell(self._refusal or late)
 
     def _tell(self, problem: RequestError) -> None:
         self.send_error(problem.status_code, exc_info=(type(problem), problem, None))
@@ -212,7 +209,7 @@ class Tag(Handler):
 
     async def answer(self) -> dict:
         data, name = await self.service.run(photo_in, self.content_type, self.body())
-        return photo_answer(await self.look(data, name), self.service.model())
+        return photo_answer(await self.look(data, name))
 
 
 class Labels(Handler):
@@ -235,7 +232,7 @@ class Labels(Handler):
             else:
                 data = await self.service.run(from_base64, image, name)
             seen.append(await self.look(data, name))
-        return labels_answer(seen, self.service.model(), self._request_id())
+        return labels_answer(seen, self._request_id())
 
     def error(self, status: int, sentence: str) -> dict:
         return {"id": self._request_id(), **super().error(status, sentence)}

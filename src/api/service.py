@@ -110,7 +110,7 @@ class Service:
             if problem.status_code == 503:  # another one may be loaded when it comes back
                 self._model = None
             raise problem from error
-        return Seen(revised, report.taken.latitude is not None)
+        return Seen(revised, report.taken.latitude is not None, model)
 
     def close(self) -> None:
         """Stop; what is in work is not waited for."""
