@@ -34,8 +34,8 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from src.app.host import PROTOCOL
 from src.data.folders import find_data_set, list_pictures
-from src.host import PROTOCOL
 from src.inference.predictor import Predictor
 from src.photos.decode import read_photo
 

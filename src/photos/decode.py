@@ -19,7 +19,7 @@ from PIL import GifImagePlugin, Image, ImageCms, ImageFile, JpegImagePlugin, Png
 
 from src.files import shown_name
 from src.photos.containers import MAX_BLOCK, START_OF_SCAN, Contents, jpeg_segments, take_apart
-from src.photos.errors import PhotoError
+from src.photos.errors import NotAPictureError, PhotoError
 from src.photos.exif import Exif
 
 
@@ -197,7 +197,7 @@ def _format_of(data: bytes, name: str) -> str:
         return "GIF"
     if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
         return "HEIF"
-    raise PhotoError(f"{name} is not a picture that can be read here; use {FORMATS}.")
+    raise NotAPictureError(f"{name} is not a picture that can be read here; use {FORMATS}.")
 
 
 def _open_heif(data: bytes, name: str) -> tuple[Image.Image, Contents]:
