@@ -12,8 +12,7 @@ from pathlib import Path, PurePath
 
 from src.files import FileError, explained, printable, read, shown_name
 from src.photos.decode import check_size
-
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".heic", ".heif")  # of `decode.FORMATS`
+from src.photos.formats import SUFFIXES
 
 logger = logging.getLogger(__name__)
 
