@@ -249,3 +249,6 @@ def test_pillow_does_not_warn_of_a_strange_tiff():
     data = tiff(main, gap=b"\1\0" * 1536)
     assert one in data
     assert read_photo(data.replace(one, three)).size == (64, 48)
+    for broken in (b"II*\0", b"MM\0*\0\0\0\0", b"II*\0\xff\xff\xff\xff"):
+        with pytest.raises(PhotoError, match="damaged"):
+            read_photo(broken)

@@ -61,7 +61,9 @@ def take_apart_tiff(photo: bytes, name: str) -> Contents:
         PhotoError: it is of a kind that is not decoded.
         ValueError: it is damaged.
     """
-    directory = next(_directories(photo), {})
+    directory = next(_directories(photo), None)
+    if directory is None:
+        raise ValueError("no directory")
     if not _is_decoded(photo, directory):
         raise PhotoError(f"{name} is a kind of TIFF that cannot be read here; save it as JPEG.")
     return Contents(_with_one_directory(photo, directory), photo, *metadata_of(photo, directory))
