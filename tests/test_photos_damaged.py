@@ -2,6 +2,8 @@
 
 import io
 import struct
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from test_photos import BLUE, GREEN, RED, YELLOW, assert_close, corners
 
 from src.photos.decode import open_photo, read_photo
 from src.photos.errors import MetadataError, PhotoError
+from src.photos.files import find_photos
 from src.photos.write_tags import embed, sidecar
 
 CORNERS = [RED, GREEN, BLUE, YELLOW]
@@ -134,10 +137,25 @@ def test_a_name_of_another_format(kind, name):
     assert_close(corners(photo.picture()), CORNERS, tolerance=90)
 
 
-def test_heic_named_as_a_film():
+def test_heic_named_as_a_film(tmp_path):
     """photoprism #1895: the still of a Live Photo may be called .MOV."""
     pytest.importorskip("pillow_heif")
-    assert open_photo(encode(quarters(), "HEIF"), "IMG_1.MOV").format == "HEIF"
+    still = encode(quarters(), "HEIF")
+    assert open_photo(still, "IMG_1.MOV").format == "HEIF"
+    (tmp_path / "IMG_1.MOV").write_bytes(still)
+    (tmp_path / "IMG_2.MOV").write_bytes(b"\0\0\0\x14ftypqt  \0\0\0\0qt  ")
+    (tmp_path / "IMG_3.mov").mkdir()
+    passed_over = Counter()
+    assert [Path(found.path).name for found in find_photos(tmp_path, passed_over=passed_over)] == [
+        "IMG_1.MOV"
+    ]
+    assert passed_over == {".mov": 1}
+
+
+def test_every_kind_of_photo_is_found_by_its_name(tmp_path):
+    for name in ("a.AVIF", "b.tif", "c.bmp", "d.CR3", "e.nef", "f.jfif", "g.HIF", "h.psd"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [Path(found.path).stem for found in find_photos(tmp_path)] == list("abcdefg")
 
 
 def test_heic_of_10_bit_and_of_odd_size():

@@ -27,7 +27,7 @@ from src.photos.xmp_edit import EMPTY, Packet, add, new_ones, remove
 
 # Photos that may share a sidecar IMG_1.xmp with others of their name, raw ones among them.
 _PHOTO_SUFFIX = re.compile(
-    r"\.(jpe?g|png|webp|gif|hei[cf]|avif|tiff?|psd|dng|cr[23w]|nef|nrw|arw|sr[2fw]|orf|raf|rw2|pef|x3f|3fr|iiq|raw)",
+    r"\.(jpe?g?|jfif|png|webp|gif|bmp|hei[cf]|hif|avif|tiff?|psd|dng|cr[23w]|nef|nrw|arw|sr[2fw]|orf|raf|rw2|pef|x3f|3fr|iiq|raw)",
     re.IGNORECASE,
 )
 _SEAL = "landmarkTagger:Seal"  # SHA-256 of the copy with zeros in this place
