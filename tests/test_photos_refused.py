@@ -232,6 +232,28 @@ def test_the_values_of_a_tiff_are_not_all_read():
         tracemalloc.stop()
 
 
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow has no AVIF here")
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("frames", [1, 2])
+def test_the_exif_of_an_avif_is_not_all_read(frames):
+    """The same in an EXIF block, which Pillow would parse."""
+    size = 2**20
+    tags = b"".join(struct.pack("<HHLL", 40_000 + number, 7, size - 8, 8) for number in range(1000))
+    block = b"II*\0\x08\0\0\0" + struct.pack("<H", 1000) + tags + b"\0" * size
+    exif = Image.Exif()
+    exif[0x010F] = "x" * len(block)
+    others = {"save_all": True, "append_images": [quarters()]} if frames > 1 else {}
+    data = encode(quarters(), "AVIF", exif=exif, **others)
+    at = data.index(b"MM\0*") if b"MM\0*" in data else data.index(b"II*\0")
+    data = data[:at] + block + data[at + len(block) :]
+    tracemalloc.start()
+    try:
+        assert read_photo(data).size == (64, 48)
+        assert tracemalloc.get_traced_memory()[1] < 20 * size
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.filterwarnings("error")
 def test_directories_that_lead_in_a_circle_end():
     once = tiff({256: 64, 257: 48, 330: (8,) * 60_000})

@@ -40,12 +40,12 @@ def boxes(photo: bytes, start: int = 0, end: int | None = None) -> Iterator[Box]
 
 def without_exif(photo: bytes) -> bytes:
     """An AVIF file whose EXIF block is not known as one, as Pillow would read all of it."""
+    parts, done = [], 0
     for kind, start, end in boxes(photo):
-        if kind == b"meta":
-            return b"".join(
-                [photo[:start], photo[start:end].replace(b"Exif", _HIDDEN), memoryview(photo)[end:]]
-            )
-    return photo
+        if kind in (b"meta", b"moov"):  # of a picture, and of a sequence
+            parts += [photo[done:start], photo[start:end].replace(b"Exif", _HIDDEN)]
+            done = end
+    return b"".join([*parts, photo[done:]]) if parts else photo
 
 
 def exif_item(photo: bytes) -> bytes:
