@@ -177,7 +177,7 @@ def kernel_memory() -> list[float]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if b"ipykernel_launcher" in (folder / "cmdline").read_bytes():
+            if b"src.app.forked" in (folder / "cmdline").read_bytes():
                 lines = (folder / "smaps_rollup").read_text()
                 found.append(sum(map(int, re.findall(r"Private_\w+:\s+(\d+) kB", lines))) / 1e3)
         except OSError:

@@ -23,8 +23,10 @@ from typing import Any, NoReturn
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import LocalProvisioner
 
+from src.inference.shared import connect
+
 ADDRESS = "LANDMARK_KERNELS"  # the environment variable that names the socket
-TIMEOUT = 60.0  # seconds to wait for the process to start, or for a kernel
+TIMEOUT = 10.0  # seconds to wait for a request
 # what all kernels import, some of it only once they have started
 NEEDED = (
     "src.app.page",
@@ -43,6 +45,8 @@ LARGEST = 2**20  # bytes of a request: a command and an environment
 
 class Forked(LocalProvisioner):
     """Has kernels forked by the process at `ADDRESS`."""
+
+    process: Any = None  # a `ForkedKernel`
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """See Jupyter; `cmd` is ``[python, "-m", "ipykernel_launcher", …]``."""
@@ -89,14 +93,12 @@ class ForkedKernel:
 
 
 def ask_for_kernel(address: str, request: dict[str, Any]) -> int:
-    """The process that was forked for a request, which a process at `address` may only be about to take.
+    """The process that was forked for a request, by that at `address`, which may only be starting.
 
     Raises:
         OSError: nothing answers.
     """
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(TIMEOUT)
-        connection.connect(address)
+    with connect(address) as connection:
         connection.sendall(json.dumps(request).encode() + b"\n")
         with connection.makefile("rb") as answer:
             return int(answer.readline() or b"0")
@@ -145,11 +147,15 @@ def _become_kernel(arguments: list[str], environment: dict[str, str], folder: st
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(folder)
+        import ipywidgets
         from ipykernel.kernelapp import IPKernelApp
 
         sys.argv = ["ipykernel_launcher", *arguments]
         parent = f"--IPKernelApp.parent_handle={os.getppid()}"  # it ends with this one
-        IPKernelApp.launch_instance([*arguments, parent, "--HistoryManager.enabled=False"])
+        kernel = IPKernelApp.instance()
+        kernel.initialize([*arguments, parent, "--HistoryManager.enabled=False"])
+        ipywidgets.load_ipython_extension(kernel.shell)  # it was imported before there was a kernel
+        kernel.start()
         status = 0
     finally:
         os._exit(status)

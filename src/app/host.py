@@ -15,9 +15,11 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+from jupyter_client.provisioning import KernelProvisionerFactory
 from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from jupyter_server.utils import url_path_join
@@ -31,6 +33,7 @@ from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 from src.api.access import check_reach
 from src.api.handlers import routes
 from src.api.service import Service, Settings
+from src.app import forked
 from src.inference.shared import ADDRESS, SharedPredictor, is_ready
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -182,6 +185,7 @@ class Host(Voila):
     visitors = Int(20, help="How many people may use the app at once.").tag(config=True)
     api = Instance(Settings, allow_none=True, help="Of the HTTP interface, where that is wanted.")
     notebook_path: str | None  # Voila's own
+    forking: subprocess.Popen | None = None
     aliases = {**Voila.aliases, "visitors": "Host.visitors", "export": "Host.export"}
 
     def initialize(self, argv: list[str] | None = None) -> None:
@@ -194,8 +198,11 @@ class Host(Voila):
         self.voila_configuration.multi_kernel_manager_class = Kernels
         self._folder = tempfile.mkdtemp(prefix="landmark-tagger-")
         os.environ[ADDRESS] = str(Path(self._folder, "network"))
+        os.environ[forked.ADDRESS] = str(Path(self._folder, "kernels"))
         self._was_ready = False
         self._start_network()
+        if hasattr(os, "pidfd_open"):  # else each kernel is a process of its own from the start
+            self._start_forking()
 
     def _check_reach(self, token: str) -> None:
         try:
@@ -223,12 +230,15 @@ class Host(Voila):
         try:
             super().start()
         finally:
-            self.network.terminate()
+            for process in (self.network, self.forking):
+                if process:
+                    process.terminate()
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def listen(self) -> None:
         """See Voila."""
         PeriodicCallback(self._look_after_network, 1000).start()
+        PeriodicCallback(self._look_after_forking, 1000).start()
         super().listen()
 
     def is_ready(self) -> bool:
@@ -250,3 +260,17 @@ class Host(Voila):
             self.exit(1)
         self.log.error("The model's process ended with %s: starting it again.", self.network.returncode)
         self._start_network()
+
+    def _start_forking(self) -> None:
+        """Start the process that forks kernels, and have Jupyter ask it for them."""
+        command = [sys.executable, "-m", "src.app.forked", os.environ[forked.ADDRESS]]
+        # threads of a library would not survive a fork
+        self.forking = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
+        factory = KernelProvisionerFactory.instance(parent=self)
+        factory.provisioners["forked"] = EntryPoint("forked", "src.app.forked:Forked", factory.GROUP_NAME)
+        factory.default_provisioner_name = "forked"
+
+    def _look_after_forking(self) -> None:
+        if self.forking and self.forking.poll() is not None:
+            self.log.error("What forks kernels ended with %s: starting it again.", self.forking.returncode)
+            self._start_forking()

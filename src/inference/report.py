@@ -27,11 +27,12 @@ class PhotoReport:
     Attributes:
         name: of the file; a path where it is in a library.
         digest: BLAKE2b of the whole file, 32 hexadecimal digits: copies have the same.
-        format: Pillow's name of it, "JPEG".
+        format: as `src.photos.formats` names it, "JPEG".
         picture: upright, RGB; None once it was given up, or left on another machine.
         thumbnail: a small JPEG of it.
         taken: when and where, as far as the file says.
         answer: what the model says of the picture alone; None before it was asked.
+        note: a sentence on what is missing of the picture; empty where nothing is.
     """
 
     name: str
@@ -41,6 +42,7 @@ class PhotoReport:
     thumbnail: bytes = b""
     taken: Taken = field(default_factory=Taken)
     answer: Answer | None = None
+    note: str = ""
 
 
 def read_report(data: bytes, name: str, *, short_side: int, thumbnail_side: int) -> PhotoReport:
@@ -58,9 +60,8 @@ def read_report(data: bytes, name: str, *, short_side: int, thumbnail_side: int)
     photo = open_photo(data, name)
     picture = photo.picture(short_side)
     digest = blake2b(data, digest_size=16).hexdigest()
-    return PhotoReport(
-        name, digest, photo.format, picture, _thumbnail(picture, thumbnail_side), read_taken(photo)
-    )
+    thumbnail, taken = _thumbnail(picture, thumbnail_side), read_taken(photo)
+    return PhotoReport(name, digest, photo.format, picture, thumbnail, taken, note=photo.note)
 
 
 def answer_report(report: PhotoReport, predictor: Answering) -> PhotoReport:

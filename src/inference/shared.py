@@ -74,7 +74,7 @@ class SharedPredictor(Answering):
         """Ask and get the answer; any failure ends the connection, lest the next request get this answer."""
         try:
             if self._connection is None:
-                self._connection = _connect(self._address)
+                self._connection = connect(self._address)
                 self._check_model(self._connection)
             return self._info if what == INFO else self._request(self._connection, what, body)
         except BaseException:
@@ -107,7 +107,8 @@ def _packed(picture: Image.Image) -> bytes:
     return _SHAPE.pack(*rgb.size) + rgb.tobytes()
 
 
-def _connect(address: str) -> socket.socket:
+def connect(address: str) -> socket.socket:
+    """A connection to a process that may only be starting; raises TimeoutError."""
     end = time.monotonic() + TIMEOUT
     while True:
         connection = socket.socket(socket.AF_UNIX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -13,6 +14,8 @@ from src.inference.answers import Answering
 from src.inference.report import PhotoReport, answer_report, failure, read_report
 from src.photos.files import read_photo_file
 from src.progress import progress_bar
+
+logger = logging.getLogger(__name__)
 
 THUMBNAIL_SIDE = 240  # pixels, at most, of the longer side
 
@@ -43,7 +46,10 @@ def report_or_error(
         read: gives the whole file.
     """
     try:
-        return read_report(read(path), path, short_side=short_side, thumbnail_side=THUMBNAIL_SIDE)
+        report = read_report(read(path), path, short_side=short_side, thumbnail_side=THUMBNAIL_SIDE)
+        if report.note:
+            logger.warning("%s", report.note)
+        return report
     except Exception as error:  # one photo must never end a run of a million
         return failure(path, error)
 

@@ -12,8 +12,7 @@ from pathlib import Path, PurePath
 
 from src.files import FileError, explained, printable, read, shown_name
 from src.photos.decode import check_size
-
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".heic", ".heif")  # of `decode.FORMATS`
+from src.photos.formats import SUFFIXES, format_of
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ def find_photos(
         for entry in entries:
             if _is_folder(entry):
                 (links if entry.is_symlink() else waiting).append(entry.path)
-            elif called_like_photo(entry.name, passed_over):
+            elif _is_still_called_film(entry) or called_like_photo(entry.name, passed_over):
                 yield _found(entry.path)
 
 
@@ -72,6 +71,17 @@ def called_like_photo(name: str, passed_over: Counter | None) -> bool:
     if passed_over is not None:
         passed_over[printable(PurePath(name).suffix.lower()) or "no suffix"] += 1
     return False
+
+
+def _is_still_called_film(entry: os.DirEntry) -> bool:
+    """Whether a file ends in .MOV as films do and is a HEIC picture, as phones name some of Live Photos."""
+    if not entry.name.lower().endswith(".mov"):
+        return False
+    try:
+        with open(entry.path, "rb") as file:
+            return stat.S_ISREG(os.fstat(file.fileno()).st_mode) and format_of(file.read(64)) == "HEIF"
+    except OSError:
+        return False
 
 
 def read_photo_file(path: str | Path) -> bytes:
