@@ -10,10 +10,12 @@ copies of one file count once.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from src.landmarks.answer import Answer
 from src.landmarks.table import Landmark
@@ -36,11 +38,18 @@ WINDOW = 8  # photos before and after in time, and in latitude, among which thes
 
 @dataclass(frozen=True)
 class Taken:
-    """When and where a photo was taken, as far as its file says."""
+    """When and where a photo was taken, as far as its file says.
 
-    time: datetime | None = None  # the camera's clock, without a zone
-    latitude: float | None = None  # degrees, WGS84
+    Attributes:
+        time: with a zone where the instant is known; else what the camera's clock said.
+        latitude, longitude: degrees, WGS84.
+        camera: whose clock it is (make, model, serial number); empty where that is not said.
+    """
+
+    time: datetime | None = None
+    latitude: float | None = None
     longitude: float | None = None
+    camera: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,12 +137,33 @@ def at_position(answer: Answer, taken: Taken, threshold: float) -> Answer:
 def _candidates(taken: dict[int, Taken]) -> dict[int, set[int]]:
     """For each photo those next to it in time or latitude: all pairs of a library would be too many."""
     found: dict[int, set[int]] = {i: set() for i in taken}
-    times = {i: t.time for i, t in taken.items() if t.time is not None}
-    latitudes = {i: t.latitude for i, t in taken.items() if t.latitude is not None}
-    for order in (sorted(times, key=times.__getitem__), sorted(latitudes, key=latitudes.__getitem__)):
+    orders: dict[str, dict[int, Any]] = defaultdict(dict)
+    for i, one in taken.items():
+        if one.time is not None:
+            orders[f"clock of {one.camera}"][i] = one.time.replace(tzinfo=None)
+            if one.time.tzinfo is not None:
+                orders["instant"][i] = one.time
+        if one.latitude is not None:
+            orders["latitude"][i] = one.latitude
+    for values in orders.values():
+        order = sorted(values, key=values.__getitem__)
         for position, i in enumerate(order):
             found[i].update(order[max(0, position - WINDOW) : position + WINDOW + 1])
     return {i: others - {i} for i, others in found.items()}
+
+
+def minutes_between(a: Taken, b: Taken) -> float | None:
+    """Minutes between two photos, where their clocks can be compared.
+
+    That is between instants, or on one camera's clock; cameras that are not named count as one.
+    """
+    if a.time is None or b.time is None:
+        return None
+    if a.time.tzinfo is None or b.time.tzinfo is None:
+        if a.camera != b.camera:
+            return None
+        return abs(a.time.replace(tzinfo=None) - b.time.replace(tzinfo=None)) / timedelta(minutes=1)
+    return abs(a.time - b.time) / timedelta(minutes=1)
 
 
 def same_place(a: Taken, b: Taken) -> float:
@@ -141,9 +171,8 @@ def same_place(a: Taken, b: Taken) -> float:
     kilometres = distance_between(a, b)
     if kilometres is not None:
         return TRUST * math.exp(-kilometres / KILOMETRES)
-    if a.time is not None and b.time is not None:
-        return TRUST * math.exp(-abs((a.time - b.time).total_seconds()) / 60 / MINUTES)
-    return 0.0
+    minutes = minutes_between(a, b)
+    return 0.0 if minutes is None else TRUST * math.exp(-minutes / MINUTES)
 
 
 def distance_between(a: Taken | Landmark, b: Taken | Landmark) -> float | None:

@@ -115,7 +115,8 @@ class Catalog:
             if not isinstance(result, str) and result["known"] is not None:
                 self._db.execute(
                     "INSERT OR REPLACE INTO answers VALUES"
-                    " (:hash, :model, :known, :guesses, :taken, :latitude, :longitude, :thumbnail, :now)",
+                    " (:hash, :model, :known, :guesses, :taken, :latitude, :longitude, :camera, :thumbnail,"
+                    " :now)",
                     {**result, "model": model, "now": _now()},
                 )
             row = (content, error, os.fsencode(path))
@@ -132,7 +133,7 @@ class Catalog:
             threshold: the smallest ``known`` at which a landmark is recognised.
         """
         rows = self._db.execute(
-            "SELECT folder, path, files.hash, error, known, guesses, taken, latitude, longitude"
+            "SELECT folder, path, files.hash, error, known, guesses, taken, latitude, longitude, camera"
             " FROM files LEFT JOIN answers ON answers.hash = files.hash AND model = ?"
             " WHERE run = ? AND (known IS NOT NULL OR error IS NOT NULL) ORDER BY folder, path",
             (model, self.run),
@@ -264,6 +265,7 @@ def answer_row(report: PhotoReport) -> dict:
         "taken": taken.time and taken.time.isoformat(),
         "latitude": taken.latitude,
         "longitude": taken.longitude,
+        "camera": taken.camera,
         "thumbnail": report.thumbnail,
     }
 
@@ -271,9 +273,9 @@ def answer_row(report: PhotoReport) -> dict:
 def _report(
     path: str, digest: str, row: list, landmarks: Mapping[str, Landmark], threshold: float
 ) -> PhotoReport:
-    known, pairs, time, latitude, longitude = row
+    known, pairs, time, latitude, longitude, camera = row
     guesses = tuple(Guess(landmarks[name], probability) for name, probability in json.loads(pairs))
-    taken = Taken(time and datetime.fromisoformat(time), latitude, longitude)
+    taken = Taken(time and datetime.fromisoformat(time), latitude, longitude, camera)
     return PhotoReport(path, digest, taken=taken, answer=Answer.judged(guesses, known, threshold))
 
 

@@ -39,6 +39,7 @@ _ANSWER = pyarrow.schema(
         "taken": pyarrow.string(),
         "latitude": pyarrow.float64(),
         "longitude": pyarrow.float64(),
+        "camera": pyarrow.string(),
         "thumbnail": pyarrow.binary(),
     }
 )
