@@ -199,8 +199,9 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
 
     passed_over: Counter = Counter()
     address = args.folder if isinstance(args.folder, str) else None
-    if address:
-        catalog.note(Addressed(address).find(passed_over))
+    files = Addressed(address) if address else None
+    if files:
+        catalog.note(files.find(passed_over))
     else:
         catalog.note(find_photos(args.folder, without=args.to, passed_over=passed_over))
     many = catalog.count_unanswered(model) >= MANY
@@ -214,7 +215,9 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
             return 1
     else:
         local.answer_all(catalog, predictor, model, args.workers, many)
-    records = make_records(catalog, predictor, model, args.min_confidence, not args.no_outings, args.language)
+    records = make_records(
+        catalog, predictor, model, args.min_confidence, not args.no_outings, args.language, files
+    )
     catalog.save_records(records)
     with explained(args.out, "written"):
         write_records(args.out, catalog.records())

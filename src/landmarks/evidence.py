@@ -83,6 +83,7 @@ def revise(
     classes: int,
     *,
     together: bool = True,
+    shots: Sequence[str] | None = None,
 ) -> list[Revised]:
     """Update the answers of photos by their own positions and by their neighbours in time and place.
 
@@ -95,15 +96,21 @@ def revise(
         threshold: the smallest ``known`` at which an answer is given.
         classes: how many landmarks the model knows.
         together: whether neighbours count.
+        shots: what files of one shot have in common, as an edited copy and its original: they are no
+            neighbours of each other, and count once; if None, it is their content.
     """
+    shots = shots or digests
     first = {digest: i for i, digest in reversed(list(enumerate(digests)))}
     placed = {i: at_position(answers[i], taken[i], threshold) for i in first.values()}
     candidates = _candidates({i: taken[i] for i in first.values()} if together else {})
     updated = {}
     for digest, i in first.items():
         weights = ((same_place(taken[i], taken[j]), j) for j in candidates.get(i, ()))
-        nearest = sorted((pair for pair in weights if pair[0] > 0.01), reverse=True)[:NEIGHBOURS]
-        neighbours = [(weight, placed[j]) for weight, j in nearest]
+        nearest: dict[str, tuple[float, Answer]] = {}
+        for weight, j in sorted((pair for pair in weights if pair[0] > 0.01), reverse=True):
+            if shots[j] != shots[i]:
+                nearest.setdefault(shots[j], (weight, placed[j]))
+        neighbours = list(nearest.values())[:NEIGHBOURS]
         answer = _posterior(placed[i], neighbours, threshold, classes) if neighbours else placed[i]
         best = answers[i].guesses[0].landmark
         far = distance_between(taken[i], best) if out_of_sight(taken[i], best) else None
@@ -180,6 +187,13 @@ def distance_between(a: Taken | Landmark, b: Taken | Landmark) -> float | None:
     if a.latitude is None or a.longitude is None or b.latitude is None or b.longitude is None:
         return None
     return distance_km(a.latitude, a.longitude, b.latitude, b.longitude)
+
+
+def is_on_earth(latitude: float | None, longitude: float | None) -> bool:
+    """Whether these are degrees of a place; 0, 0 is none, as of cameras that found no satellite."""
+    if latitude is None or longitude is None or latitude == longitude == 0:
+        return False
+    return abs(latitude) <= 90 and abs(longitude) <= 180  # False for NaN, too
 
 
 def distance_km(latitude1: float, longitude1: float, latitude2: float, longitude2: float) -> float:

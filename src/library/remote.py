@@ -7,9 +7,11 @@ environment; for any other scheme, the package that fsspec wants for it must be 
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import PurePosixPath
+from typing import Any
 
 from src.files import FileError, printable, shown_name
 from src.photos.decode import check_size
@@ -38,6 +40,7 @@ class Addressed:
         self._scheme = address[: address.index("://") + len("://")]
         try:
             self._files, self._root = _open(address)
+            self._json: dict[str, list[str]] = defaultdict(list)  # names by folder
         except (OSError, ValueError, ImportError) as error:
             raise AddressError(f"{self._scheme}… cannot be opened: {_line(error)}") from error
 
@@ -59,17 +62,33 @@ class Addressed:
             below = PurePosixPath(entry.path[len(self._root) :])
             if not entry.is_file or any(part.startswith(".") for part in below.parts):
                 continue
+            if below.suffix.lower() == ".json":
+                self._json[self._address(entry.path).rpartition("/")[0]].append(below.name)
             if called_like_photo(below.name, passed_over):
                 yield Found(self._address(entry.path), entry.size or 0, entry.mtime_ns or 0)
 
+    def json_names(self, folder: str) -> list[str]:
+        """The files in a folder whose names end in ".json", as `find` saw them."""
+        return self._json.get(folder, [])
+
+    def read_start(self, address: str, size: int) -> bytes:
+        """So many bytes of a file, or all where it is smaller; raises FileError."""
+        with self._opened(address) as file:
+            return file.read(size)
+
     def read(self, address: str) -> bytes:
         """The whole file at an address that `find` gave; raises FileError, or PhotoError if too large."""
+        with self._opened(address) as file:
+            check_size(max(1, file.size()), address)  # that it is empty is for its reader to say
+            return file.read()
+
+    @contextmanager
+    def _opened(self, address: str) -> Iterator[Any]:
         own = self._root.startswith(self._scheme)
         path = address if own else address.removeprefix(self._scheme)
         try:
             with self._files.open_input_file(path) as file:
-                check_size(max(1, file.size()), address)  # that it is empty is for its reader to say
-                return file.read()
+                yield file
         except PhotoError:
             raise
         except Exception as error:  # each kind of storage fails in its own ways

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from src.landmarks.evidence import Taken
+from src.landmarks.evidence import Taken, is_on_earth
 from src.landmarks.tags import clean
 from src.photos import exif, times
 from src.photos.decode import OpenedPhoto
@@ -40,7 +40,7 @@ def read_taken(photo: OpenedPhoto) -> Taken:
                 _directed(degrees(said[_SPOT[1]]), said[_REFS[1]], "EW"),
             )
         )
-    spot = next((spot for spot in spots if _on_earth(*spot)), (None, None))
+    spot = next((spot for spot in spots if is_on_earth(*spot)), (None, None))
     return Taken(time, *spot, camera)
 
 
@@ -113,9 +113,3 @@ def _directed(number: float | None, refs: list[str], letters: str) -> float | No
     if letter == letters[1]:
         return -abs(number)
     return number if number >= 0 else None
-
-
-def _on_earth(latitude: float | None, longitude: float | None) -> bool:
-    if latitude is None or longitude is None or latitude == longitude == 0:
-        return False
-    return abs(latitude) <= 90 and abs(longitude) <= 180  # False for NaN, too

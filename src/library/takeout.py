@@ -1,0 +1,84 @@
+"""Time and place from the JSON files of a Google Takeout, for photos of a library that do not say them."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from src.files import FileError, explained
+from src.inference.report import PhotoReport
+from src.landmarks.evidence import Taken
+from src.photos.exports import MAX_JSON, read_takeout, takeout_names
+
+THREADS = 16  # of these most wait for the disk or the network
+
+
+class Files(Protocol):
+    """Where the photos are: in folders of this machine, or at an address."""
+
+    def json_names(self, folder: str) -> Iterable[str]:
+        """The files in a folder whose names end in ".json"; none where it cannot be looked into."""
+
+    def read_start(self, path: str, size: int) -> bytes:
+        """So many bytes of a file, or all where it is smaller; raises FileError."""
+
+
+class LocalFiles:
+    """Folders of this machine."""
+
+    def json_names(self, folder: str) -> Iterable[str]:
+        """See `Files`."""
+        try:
+            with os.scandir(folder) as entries:
+                return [entry.name for entry in entries if entry.name.lower().endswith(".json")]
+        except OSError:
+            return []
+
+    def read_start(self, path: str, size: int) -> bytes:
+        """See `Files`."""
+        with explained(Path(path), "read"), open(path, "rb") as file:
+            return file.read(size)
+
+
+def add_takeout(reports: Sequence[PhotoReport], files: Files) -> list[PhotoReport]:
+    """The reports of a folder's photos with what the JSON files beside them say and the photos do not.
+
+    What a photo says itself counts more. An edited copy shares the file, and the shot, of its original.
+    """
+    folder = reports[0].name.rpartition(os.sep)[0] if reports else ""
+    names = {unicodedata.normalize("NFC", name): name for name in files.json_names(folder)} if folder else {}
+    if not names:
+        return list(reports)
+
+    def completed(report: PhotoReport) -> PhotoReport:
+        own = report.name.rpartition(os.sep)[2]
+        name = next((names[name] for name in takeout_names(own) if name in names), None)
+        if name is None:
+            return report
+        taken = report.taken
+        if taken.time is None or taken.latitude is None:
+            taken = _completed(taken, _read(f"{folder}{os.sep}{name}", files))
+        return replace(report, shot=name, taken=taken)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(completed, reports))
+
+
+def _read(path: str, files: Files) -> Taken:
+    try:
+        return read_takeout(files.read_start(path, MAX_JSON + 1))
+    except FileError:
+        return Taken()
+
+
+def _completed(taken: Taken, said: Taken) -> Taken:
+    if taken.time is None:
+        taken = replace(taken, time=said.time)
+    if taken.latitude is None:
+        taken = replace(taken, latitude=said.latitude, longitude=said.longitude)
+    return taken
