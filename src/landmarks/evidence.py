@@ -102,10 +102,10 @@ def revise(
     shots = shots or digests
     first = {digest: i for i, digest in reversed(list(enumerate(digests)))}
     placed = {i: at_position(answers[i], taken[i], threshold) for i in first.values()}
-    candidates = _candidates({i: taken[i] for i in first.values()} if together else {})
+    nearby = _Nearby({i: taken[i] for i in first.values()} if together else {})
     updated = {}
     for digest, i in first.items():
-        weights = ((same_place(taken[i], taken[j]), j) for j in candidates.get(i, ()))
+        weights = ((same_place(taken[i], taken[j]), j) for j in nearby.to(i))
         nearest: dict[str, tuple[float, Answer]] = {}
         for weight, j in sorted((pair for pair in weights if pair[0] > 0.01), reverse=True):
             if shots[j] != shots[i]:
@@ -141,22 +141,30 @@ def at_position(answer: Answer, taken: Taken, threshold: float) -> Answer:
     return _reweighed(answer, supported, max(0.0, 1 - likely), threshold)
 
 
-def _candidates(taken: dict[int, Taken]) -> dict[int, set[int]]:
+class _Nearby:
     """For each photo those next to it in time or latitude: all pairs of a library would be too many."""
-    found: dict[int, set[int]] = {i: set() for i in taken}
-    orders: dict[str, dict[int, Any]] = defaultdict(dict)
-    for i, one in taken.items():
-        if one.time is not None:
-            orders[f"clock of {one.camera}"][i] = one.time.replace(tzinfo=None)
-            if one.time.tzinfo is not None:
-                orders["instant"][i] = one.time
-        if one.latitude is not None:
-            orders["latitude"][i] = one.latitude
-    for values in orders.values():
-        order = sorted(values, key=values.__getitem__)
-        for position, i in enumerate(order):
-            found[i].update(order[max(0, position - WINDOW) : position + WINDOW + 1])
-    return {i: others - {i} for i, others in found.items()}
+
+    def __init__(self, taken: dict[int, Taken]):
+        values: dict[str, dict[int, Any]] = defaultdict(dict)
+        for i, one in taken.items():
+            if one.time is not None:
+                values[f"clock of {one.camera}"][i] = one.time.replace(tzinfo=None)
+                if one.time.tzinfo is not None:
+                    values["instant"][i] = one.time
+            if one.latitude is not None:
+                values["latitude"][i] = one.latitude
+        self._places: dict[int, list[tuple[list[int], int]]] = defaultdict(list)
+        for by_photo in values.values():
+            order = sorted(by_photo, key=by_photo.__getitem__)
+            for position, i in enumerate(order):
+                self._places[i].append((order, position))
+
+    def to(self, i: int) -> set[int]:
+        """Up to `WINDOW` photos on both sides of a photo in each order that it is in."""
+        found: set[int] = set()
+        for order, position in self._places.get(i, ()):
+            found.update(order[max(0, position - WINDOW) : position + WINDOW + 1])
+        return found - {i}
 
 
 def minutes_between(a: Taken, b: Taken) -> float | None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from src.files import FileError, explained
+from src.files import FileError, explained, patiently
 from src.inference.report import PhotoReport
 from src.landmarks.evidence import Taken
 from src.photos.exports import MAX_JSON, read_takeout, takeout_names
@@ -33,16 +33,25 @@ class LocalFiles:
 
     def json_names(self, folder: str) -> Iterable[str]:
         """See `Files`."""
-        try:
+
+        def listed() -> list[str]:
             with os.scandir(folder) as entries:
                 return [entry.name for entry in entries if entry.name.lower().endswith(".json")]
+
+        try:
+            return patiently(listed)
         except OSError:
             return []
 
     def read_start(self, path: str, size: int) -> bytes:
         """See `Files`."""
-        with explained(Path(path), "read"), open(path, "rb") as file:
-            return file.read(size)
+
+        def start() -> bytes:
+            with open(path, "rb") as file:
+                return file.read(size)
+
+        with explained(Path(path), "read"):
+            return patiently(start)
 
 
 def add_takeout(reports: Sequence[PhotoReport], files: Files) -> list[PhotoReport]:
