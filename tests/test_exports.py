@@ -11,7 +11,7 @@ from src.inference.report import PhotoReport, final_answers
 from src.landmarks.answer import Answer, Guess
 from src.landmarks.evidence import Taken
 from src.landmarks.table import Landmark
-from src.library.takeout import LocalFiles, add_takeout
+from src.library.takeout import LocalFiles, Takeout, add_takeout
 from src.photos.exports import MAX_JSON, read_takeout, shot_name, takeout_names
 
 pytest_plugins = ("tag_fixtures",)
@@ -176,9 +176,9 @@ def test_a_photo_counts_more_than_the_json_beside_it(tmp_path):
         Taken(): Taken(NOON, 48.8584, 2.2945),
     }
     for before, after in cases.items():
-        [report] = add_takeout([report_of(tmp_path / "a.jpg", before)], LocalFiles())
+        [report] = add_takeout([report_of(tmp_path / "a.jpg", before)], Takeout(LocalFiles()))
         assert report.taken == after
-    [other] = add_takeout([report_of(tmp_path / "b.jpg")], LocalFiles())
+    [other] = add_takeout([report_of(tmp_path / "b.jpg")], Takeout(LocalFiles()))
     assert other.taken == Taken()
 
 
@@ -186,7 +186,7 @@ def test_names_that_are_composed_otherwise_and_json_that_cannot_be_read(tmp_path
     write(tmp_path / unicodedata.normalize("NFD", "Café.jpg.json"), said())
     (tmp_path / "b.jpg.json").mkdir()
     first, second = add_takeout(
-        [report_of(tmp_path / "Café.jpg"), report_of(tmp_path / "b.jpg")], LocalFiles()
+        [report_of(tmp_path / "Café.jpg"), report_of(tmp_path / "b.jpg")], Takeout(LocalFiles())
     )
     assert first.taken == Taken(NOON, 48.8584, 2.2945) and second.taken == Taken()
 

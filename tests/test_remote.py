@@ -9,7 +9,7 @@ from src.files import FileError
 from src.inference.report import PhotoReport
 from src.landmarks.evidence import Taken
 from src.library.remote import Addressed, AddressError, is_address
-from src.library.takeout import add_takeout
+from src.library.takeout import Takeout, add_takeout
 from src.photos import decode as photos
 from src.photos.errors import PhotoError
 
@@ -60,7 +60,7 @@ def test_photos_are_found_by_their_names_and_read(library):
 def test_the_json_of_a_takeout_is_read_beside_them(library):
     place = Addressed(library[0])
     reports = [PhotoReport(found.path, "") for found in place.find(Counter()) if "below" in found.path]
-    taken = {report.name.rpartition("/")[2]: report.taken for report in add_takeout(reports, place)}
+    taken = {report.name.rpartition("/")[2]: report.taken for report in add_takeout(reports, Takeout(place))}
     assert taken == {"b.PNG": Taken(None, 48.5, 2.5), "ü #%.webp": Taken()}
     one = next(report.name for report in reports if report.name.endswith("b.PNG"))
     assert place.read_start(f"{one}.json", 5) == b'{"geo'

@@ -83,6 +83,26 @@ class Catalog:
         folder = path.rpartition(os.fsencode(os.sep))[0]
         return asdict(found) | {"path": path, "folder": folder, "error": error, "run": self.run}
 
+    def count_found(self) -> int:
+        """How many photos this run found that are files and may be read."""
+        return self._one("SELECT count(*) FROM files WHERE run = :run AND error IS NULL", run=self.run)
+
+    def found(self) -> Iterator[tuple[str, int]]:
+        """Their paths and times in nanoseconds; some may be left out meanwhile."""
+        rows = self._paged(
+            "SELECT path, mtime_ns FROM files WHERE run = :run AND error IS NULL AND", run=self.run
+        )
+        return ((os.fsdecode(path), mtime_ns) for path, mtime_ns in rows)
+
+    def photo_folders(self) -> Iterator[str]:
+        """The folders that they are in."""
+        statement = "SELECT DISTINCT folder FROM files WHERE run = ? AND error IS NULL ORDER BY folder"
+        return (os.fsdecode(folder) for (folder,) in self._db.execute(statement, (self.run,)))
+
+    def leave_out(self, path: str) -> None:
+        """Take a photo out of this run; what is known of it stays."""
+        self._db.execute("UPDATE files SET run = 0 WHERE path = ?", (os.fsencode(path),))
+
     def count_unanswered(self, model: str) -> int:
         """How many photos of this run the model has not answered for."""
         return self._one(f"SELECT count(*) {_UNANSWERED}", run=self.run, model=model)

@@ -15,7 +15,7 @@ CREATE TABLE files (
     mtime_ns INTEGER NOT NULL,
     hash TEXT,                  -- of the content, NULL until it has been read
     error TEXT,                 -- why it cannot be, tried again by the next run
-    run INTEGER NOT NULL        -- the last one that found the file
+    run INTEGER NOT NULL        -- the last one that found the file and did not leave it out
 );
 CREATE TABLE answers (
     hash TEXT NOT NULL,

@@ -11,7 +11,7 @@ from src.inference.report import final_answers
 from src.landmarks.tags import Language, Tags, model_name, tags_for
 from src.library.catalog import Catalog
 from src.library.records import Record, record_of
-from src.library.takeout import Files, LocalFiles, add_takeout
+from src.library.takeout import Files, LocalFiles, Takeout, add_takeout
 
 LINES = 20  # of each list of the summary
 
@@ -39,8 +39,9 @@ def make_records(
     threshold = predictor.known_threshold if min_confidence is None else min_confidence
     name = model_name(predictor.info)
     landmarks = {landmark.class_name: landmark for landmark in predictor.landmarks}
+    takeout = Takeout(files or LocalFiles())
     for reports, errors in catalog.folders(model, landmarks, threshold):
-        reports = add_takeout(reports, files or LocalFiles())
+        reports = add_takeout(reports, takeout)
         answers = final_answers(reports, threshold, len(landmarks), together=together)
         for report, revised in zip(reports, answers, strict=True):
             tags = tags_for(revised.answer, name, language)

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -54,35 +55,49 @@ class LocalFiles:
             return patiently(start)
 
 
-def add_takeout(reports: Sequence[PhotoReport], files: Files) -> list[PhotoReport]:
+class Takeout:
+    """The JSON files of a Google Takeout, of one folder after the other; for any number of threads."""
+
+    def __init__(self, files: Files):
+        self._files = files
+        self._names = lru_cache(maxsize=8)(self._listed)
+
+    def find(self, photo: str) -> str:
+        """The path of a photo's JSON file; empty where there is none."""
+        folder, _, own = photo.rpartition(os.sep)
+        if not (names := self._names(folder)):
+            return ""
+        name = next((names[name] for name in takeout_names(own) if name in names), "")
+        return name and f"{folder}{os.sep}{name}"
+
+    def read(self, photo: str) -> Taken:
+        """What it says; nothing where there is none, or it cannot be read."""
+        path = self.find(photo)
+        try:
+            return read_takeout(self._files.read_start(path, MAX_JSON + 1)) if path else Taken()
+        except FileError:
+            return Taken()
+
+    def _listed(self, folder: str) -> dict[str, str]:
+        return {unicodedata.normalize("NFC", name): name for name in self._files.json_names(folder)}
+
+
+def add_takeout(reports: Sequence[PhotoReport], takeout: Takeout) -> list[PhotoReport]:
     """The reports of a folder's photos with what the JSON files beside them say and the photos do not.
 
     What a photo says itself counts more. An edited copy shares the file, and the shot, of its original.
     """
-    folder = reports[0].name.rpartition(os.sep)[0] if reports else ""
-    names = {unicodedata.normalize("NFC", name): name for name in files.json_names(folder)} if folder else {}
-    if not names:
-        return list(reports)
 
     def completed(report: PhotoReport) -> PhotoReport:
-        own = report.name.rpartition(os.sep)[2]
-        name = next((names[name] for name in takeout_names(own) if name in names), None)
-        if name is None:
-            return report
-        taken = report.taken
-        if taken.time is None or taken.latitude is None:
-            taken = _completed(taken, _read(f"{folder}{os.sep}{name}", files))
-        return replace(report, shot=name, taken=taken)
+        path, taken = takeout.find(report.name), report.taken
+        if path and (taken.time is None or taken.latitude is None):
+            taken = _completed(taken, takeout.read(report.name))
+        return replace(report, shot=path, taken=taken)
 
+    if not any(takeout.find(report.name) for report in reports):
+        return list(reports)
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(completed, reports))
-
-
-def _read(path: str, files: Files) -> Taken:
-    try:
-        return read_takeout(files.read_start(path, MAX_JSON + 1))
-    except FileError:
-        return Taken()
 
 
 def _completed(taken: Taken, said: Taken) -> Taken:
