@@ -5,6 +5,8 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tag_library import contents, photo, run, table
 
 from src.inference.report import PhotoReport, final_answers
@@ -128,6 +130,7 @@ def said(time="1556712000", spot=(48.8584, 2.2945), **more):
 
 
 NOON = datetime(2019, 5, 1, 12, tzinfo=UTC)
+KEYS = ("photoTakenTime", "timestamp", "geoData", "geoDataExif", "latitude", "longitude")
 
 
 @pytest.mark.parametrize(
@@ -156,6 +159,29 @@ NOON = datetime(2019, 5, 1, 12, tzinfo=UTC)
 def test_what_the_json_says(content, expected):
     data = content if isinstance(content, bytes) else json.dumps(content).encode()
     assert read_takeout(data) == expected
+
+
+NUMBERS = st.floats() | st.integers() | st.text()
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS,
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(KEYS) | st.text(), inner),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary() | VALUES)
+def test_any_json_gives_a_time_and_a_place_or_none(content):
+    taken = read_takeout(content if isinstance(content, bytes) else json.dumps(content).encode())
+    assert (taken.latitude is None) == (taken.longitude is None)
+    assert taken.time is None or taken.time.tzinfo is UTC
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text())
+def test_any_name_gives_names_of_json_files(name):
+    names = list(takeout_names(name))
+    assert names and all(one.endswith(".json") for one in names)
+    assert isinstance(shot_name(name), str)
 
 
 def write(path, content):

@@ -4,8 +4,14 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from conftest import encode, quarters
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from metadata_samples import packet, rational, taken
 from PIL import Image
+
+from src.photos import exif
+from src.photos.exif import Exif
+from src.photos.times import KEYS, read_time
 
 MAKE, MODEL, SERIAL = 0x010F, 0x0110, 0xA431
 ORIGINAL, DIGITIZED, CHANGED = 0x9003, 0x9004, 0x0132
@@ -128,6 +134,23 @@ def test_where_the_time_stands(tags, xmp, expected):
     assert (time and time.tzinfo and time.utcoffset()) == (
         expected and expected.tzinfo and expected.utcoffset()
     )
+
+
+DIGITS = st.text("0123456789:-+ TZ.", max_size=32)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(DIGITS, min_size=5, max_size=5), st.lists(st.floats(), max_size=4))
+def test_any_text_gives_a_time_or_none(texts, clock):
+    """One that can be compared with any other, and saved."""
+    photo, tags = Exif(b""), (exif.TAKEN, exif.OFFSET, exif.FRACTION_TAKEN, exif.DIGITIZED)
+    photo.photo.update({tag: text.encode() for tag, text in zip(tags, texts, strict=False)})
+    photo.gps.update({exif.GPS_TIME: tuple(clock), exif.GPS_DATE: texts[4].encode()})
+    time, _ = read_time(photo, dict.fromkeys(KEYS, texts))
+    if time is not None:
+        assert datetime.fromisoformat(time.isoformat()) == time
+        zoned = time if time.tzinfo else time.replace(tzinfo=UTC)
+        assert abs(zoned - datetime.now(UTC)) >= timedelta(0)
 
 
 def test_whose_clock_it_is():
