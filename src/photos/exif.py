@@ -8,14 +8,22 @@ from __future__ import annotations
 import math
 import struct
 
-ORIENTATION, DESCRIPTION, TAKEN = 0x0112, 0x010E, 0x9003
+ORIENTATION, DESCRIPTION, MAKE, MODEL = 0x0112, 0x010E, 0x010F, 0x0110
+SERIAL = 0xA431  # of the camera's body
+TAKEN, DIGITIZED = 0x9003, 0x9004  # by the camera's clock
+OFFSET, OFFSET_TAKEN, OFFSET_DIGITIZED = 0x9010, 0x9011, 0x9012  # its zone
+FRACTION_TAKEN, FRACTION_DIGITIZED = 0x9291, 0x9292  # digits behind the second
 LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, METHOD = 1, 2, 3, 4, 27  # in the GPS block
+GPS_TIME, GPS_DATE = 7, 29  # in UTC
 
 _PHOTO, _GPS = 0x8769, 0x8825  # tags that say where blocks of further ones are
 _WANTED = {
-    "": (ORIENTATION, DESCRIPTION, _PHOTO, _GPS),
-    "photo": (TAKEN,),
-    "gps": (LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, METHOD),
+    "": (ORIENTATION, DESCRIPTION, MAKE, MODEL, _PHOTO, _GPS),
+    "photo": (
+        *(SERIAL, TAKEN, DIGITIZED, OFFSET, OFFSET_TAKEN, OFFSET_DIGITIZED),
+        *(FRACTION_TAKEN, FRACTION_DIGITIZED),
+    ),
+    "gps": (LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, METHOD, GPS_TIME, GPS_DATE),
 }
 _FORMATS = {
     1: "B",
