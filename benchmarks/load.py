@@ -226,7 +226,7 @@ async def beyond(address: str, limit: int) -> str:
 async def main() -> None:
     """Measure, and write the section of `RESULTS.md`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--visitors", type=int, nargs="+", default=[1, 5, 10, 20])
+    parser.add_argument("--visitors", type=int, nargs="+", default=[1, 10, 20, 40])
     parser.add_argument("--rounds", type=int, default=5, help="photos of each visitor")
     options = parser.parse_args()
     pictures = photos(8)

@@ -18,7 +18,7 @@ from src.photos.decode import OpenedPhoto, open_photo
 from src.photos.files import read_photo_file
 from src.photos.read_metadata import read_taken, said_by
 from src.photos.sidecar_names import find_sidecar
-from src.photos.xmp import KEYS, in_utf8, read_properties
+from src.photos.xmp import KEYS, read_properties
 from src.progress import Tally
 
 THREADS = 4
@@ -104,6 +104,6 @@ def _complete(photo: OpenedPhoto, path: str) -> bool:
     said = said_by(photo)
     sidecar = find_sidecar(path)
     if sidecar.exists():
-        for key, values in read_properties(in_utf8(read_photo_file(sidecar)), KEYS).items():
+        for key, values in read_properties(read_photo_file(sidecar), KEYS).items():
             said[key] = [*said[key], *values]
     return any(any(said[key]) for key in _KEYWORDS) and any(said[_POSITION])
