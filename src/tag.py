@@ -225,9 +225,7 @@ def _check_cluster(args: argparse.Namespace) -> None:
 
 
 def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
-    from src.inference.predictor import (
-        Predictor,  # here, as --undo and --help need not wait for the model's runtime
-    )
+    from src.inference.predictor import Predictor  # here, as --undo and --help need no runtime
 
     try:
         predictor = Predictor.load(args.model)
@@ -235,8 +233,8 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
     decided = _decided(args) if args.write or args.review else None  # a table with a mistake stops it here
-    export = args.model.read_bytes()
-    digest = hashlib.blake2b(export, digest_size=4).hexdigest()
+    with args.model.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=4)).hexdigest()
     model = f"{model_name(predictor.info)} {digest}"  # one that was trained again may have the same name
 
     passed_over: Counter = Counter()
@@ -254,7 +252,7 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
         from src.library import run_ray as cluster  # here, as a folder can be tagged without pyarrow
 
         try:
-            cluster.answer_all(catalog, export, model, args.workers, address, threshold)
+            cluster.answer_all(catalog, args.model.read_bytes(), model, args.workers, address, threshold)
         except cluster.ClusterError as error:
             print(error, file=sys.stderr)
             return 1
