@@ -48,12 +48,12 @@ udacity: $(VENV)/full.done
 	$(PYTHON_THERE) -m src.train --model scratch --runs runs/udacity $(GIVEN)
 	$(PYTHON_THERE) -m src.export runs/udacity/scratch/train runs/udacity/original_exported.pt $(GIVEN)
 	$(PYTHON_THERE) -m src.train --model transfer --backbone $(BACKBONE) --runs runs/udacity $(GIVEN)
-	$(PYTHON_THERE) -m src.export runs/udacity/transfer/finetune runs/udacity/transfer_exported.pt $(GIVEN)
+	$(PYTHON_THERE) -m src.export runs/udacity/transfer/soup runs/udacity/transfer_exported.pt $(GIVEN)
 
-# speed, growth and many visitors, into benchmarks/RESULTS.md and docs/growth.png: about an hour on two idle cores
-# (throughput 6 minutes, training 20, growth 30, load 3), with the data set where LANDMARK_IMAGES says
+# speed, growth and many visitors, into benchmarks/RESULTS.md and docs/growth.png: about an hour on two idle cores,
+# with the data set where LANDMARK_IMAGES says
 bench: $(VENV)/dev.done
-	for name in throughput training growth load; do \
+	for name in throughput training growth load load_api; do \
 		TQDM_DISABLE=1 $(BIN)/python benchmarks/$$name.py || exit 1; \
 	done
 

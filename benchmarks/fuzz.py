@@ -2,8 +2,8 @@
 
 Files of every kind that is read, with EXIF, XMP and IPTC, and sidecars are cut, spliced, flipped
 and overwritten at random, half of the time in their first bytes, where headers are. Each photo is
-decoded (Pillow, libheif), asked when and where it was taken (expat), copied without metadata,
-copied with tags and given a sidecar, sometimes beside a mutated older one.
+decoded (Pillow, libheif, libavif, libtiff), asked when and where it was taken (expat), copied
+without metadata, copied with tags and given a sidecar, sometimes beside a mutated older one.
 Each step must end in its result or in one sentence, within five seconds, and all of them within a
 gigabyte of memory. Copies must show the picture of their photo, and an older sidecar must come back
 byte for byte. A crash or a hang of the process is seen too.
@@ -12,6 +12,7 @@ byte for byte. A crash or a hang of the process is seen too.
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import multiprocessing
 import random
@@ -29,6 +30,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageCms, PngImagePlugin
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from src.landmarks.tags import Tags
 from src.photos.decode import open_photo, read_photo
@@ -66,7 +68,10 @@ XMP = f"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{NAMESPACES["r
 
 
 def seeds() -> list[bytes]:
-    """A file of every kind that is read: formats, modes, progressive, animated, with metadata and profile."""
+    """A file of every kind that is read: formats, modes, progressive, animated, with metadata and profile.
+
+    The raw ones are put together as cameras do it, with a preview and without a sensor's data.
+    """
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     colour = Image.fromarray(noise)
     exif = Image.Exif()
@@ -94,12 +99,24 @@ def seeds() -> list[bytes]:
         (colour, "WEBP", {"save_all": True, "append_images": more}),
         (colour.convert("P"), "GIF", {"save_all": True, "append_images": more}),
         (colour, "HEIF", {"exif": exif.tobytes(), "xmp": XMP}),
+        (colour, "AVIF", {"exif": exif.tobytes(), "xmp": XMP, "icc_profile": profile}),
+        (colour, "AVIF", {"save_all": True, "append_images": more}),
+        (colour, "TIFF", {"tiffinfo": {700: XMP}, "icc_profile": profile}),
+        (colour, "TIFF", {"compression": "tiff_lzw", "save_all": True, "append_images": [more[0].copy()]}),
+        (colour, "TIFF", {"compression": "jpeg"}),
+        (colour.convert("CMYK"), "TIFF", {"compression": "tiff_adobe_deflate"}),
+        (colour.convert("RGBA"), "TIFF", {"compression": "packbits"}),
+        (Image.new("I;16", (64, 48), 999), "TIFF", {"compression": "tiff_lzw"}),
+        (colour, "BMP", {}),
+        (colour.convert("P"), "BMP", {}),
     ]
     files = []
     for picture, kind, options in made:
         file = io.BytesIO()
-        picture.save(file, kind, **options)
+        picture.copy().save(file, kind, **options)  # Pillow keeps settings of one format for the next
         files.append(file.getvalue())
+    samples = importlib.import_module("raw_samples")  # of the tests
+    files += [samples.raw(kind, colour) for kind in samples.RAW_KINDS]
     return [*files, embed(files[0], TAGS), embed(files[1], TAGS)]  # the last two with IPTC
 
 

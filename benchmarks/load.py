@@ -34,8 +34,8 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from src.app.host import PROTOCOL
 from src.data.folders import find_data_set, list_pictures
-from src.host import PROTOCOL
 from src.inference.predictor import Predictor
 from src.photos.decode import read_photo
 
@@ -177,7 +177,7 @@ def kernel_memory() -> list[float]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if b"ipykernel_launcher" in (folder / "cmdline").read_bytes():
+            if b"src.app.forked" in (folder / "cmdline").read_bytes():
                 lines = (folder / "smaps_rollup").read_text()
                 found.append(sum(map(int, re.findall(r"Private_\w+:\s+(\d+) kB", lines))) / 1e3)
         except OSError:
@@ -226,7 +226,7 @@ async def beyond(address: str, limit: int) -> str:
 async def main() -> None:
     """Measure, and write the section of `RESULTS.md`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--visitors", type=int, nargs="+", default=[1, 5, 10, 20])
+    parser.add_argument("--visitors", type=int, nargs="+", default=[1, 10, 20, 40])
     parser.add_argument("--rounds", type=int, default=5, help="photos of each visitor")
     options = parser.parse_args()
     pictures = photos(8)

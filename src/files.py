@@ -7,13 +7,18 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
+from typing import TypeVar
 
 if sys.platform != "win32":  # there no open file can be deleted, which tells as much as a lock
     import fcntl
+
+
+T = TypeVar("T")
 
 
 class FileError(ValueError):
@@ -35,28 +40,33 @@ def read(path: Path) -> bytes:
 def write(path: Path, data: bytes, *, replace: bool) -> None:
     """Put a file in its place at once, safe from power cuts; over another one only with `replace`.
 
+    What a killed process left behind is for `sweep`: it lists the folder, which takes longer than all the
+    rest where there are 100,000 files.
+
     Raises:
         FileError: it cannot be written; what was there stays.
     """
-    with explained(path, "written"), replacing(path, durable=True, new=not replace) as part:
+    with explained(path, "written"), replacing(path, durable=True, new=not replace, sweeps=False) as part:
         part.write_bytes(data)
 
 
 @contextmanager
-def replacing(path: Path, *, durable: bool = False, new: bool = False) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = False, new: bool = False, sweeps: bool = True) -> Iterator[Path]:
     """A temporary file beside `path` to write to; it takes that place when the block ends well.
 
-    A kill leaves the old file or the new one, never a part of one; what a killed process left behind is
-    removed. The folder is made if need be, a link stays a link, and a file keeps its permissions.
+    A kill leaves the old file or the new one, never a part of one. The folder is made if need be, a link
+    stays a link, and a file keeps its permissions.
 
     Args:
         path: the file.
         durable: let a power cut, too, leave the old file or the new one; that takes milliseconds.
         new: raise FileExistsError where a file is there already, instead of replacing it.
+        sweeps: remove what killed processes left behind.
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    sweep(path)
+    if sweeps:
+        sweep(path)
     part = path.with_name(f"{_prefix(path)}{secrets.token_hex(8)}.part")  # os.replace needs the same folder
     with _held(part):
         try:
@@ -150,7 +160,35 @@ _REMEDIES: dict[int | None, str] = {
     errno.ENOENT: "it or its folder is not there; check the path",
     errno.EISDIR: "it is a folder; rename it",
     errno.EEXIST: "a file of this name is there; move it away or choose another name",
+    errno.EBUSY: "another program is changing it; wait for its end and try again",
 }
+# What passes on a share in the network, or while another program has the file; not every system has them all.
+_PASSING = {
+    getattr(errno, name)
+    for name in (
+        *("EIO", "EAGAIN", "EBUSY", "EINTR", "ESTALE", "ETIMEDOUT", "ENOTCONN", "ECONNRESET", "ECONNABORTED"),
+        *("EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETRESET", "ENETUNREACH", "EREMOTEIO"),
+    )
+    if hasattr(errno, name)
+}
+PAUSES = (0.2, 1.0)  # seconds before each further try
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether a further try may succeed, as where a share in the network was away for a moment."""
+    return isinstance(error, OSError) and error.errno in _PASSING
+
+
+def patiently(action: Callable[[], T], passes: Callable[[Exception], bool] = may_pass) -> T:
+    """What `action` gives, which is tried up to three times as long as its error may pass."""
+    for pause in PAUSES:
+        try:
+            return action()
+        except Exception as error:
+            if not passes(error):
+                raise
+        time.sleep(pause)
+    return action()
 
 
 @contextmanager

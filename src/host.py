@@ -1,237 +1,109 @@
-"""Serve the app to the public: ``python -m src.host``.
+"""Serve the app, the HTTP interface or both to others.
 
-It is Voila with `app.ipynb`, the settings of `voila.json` and all of Voila's own options, and what Voila
-alone does not do: one process holds the model for all visitors (`src.inference.shared`), there are at
-most so many visitors at once and a polite page for the next, ``/health`` says whether all is well, and no
-visitor can bring it to a stop.
+The page is Voila, and takes all its options as well (--help-all lists them). The interface is off
+unless it is asked for; docs/api.md says what it answers.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
+import argparse
 import sys
-import tempfile
-import time
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from jupyter_server.base.handlers import JupyterHandler
-from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
-from jupyter_server.utils import url_path_join
-from tornado.ioloop import PeriodicCallback
-from tornado.web import HTTPError
-from traitlets import Int, Unicode, default
-from voila.app import Voila
-from voila.tornado.handler import TornadoVoilaHandler
-from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
+from src import console
 
-from src.inference.shared import ADDRESS, is_ready
+if TYPE_CHECKING:
+    from src.api.service import Settings
 
-ROOT = Path(__file__).resolve().parents[1]
-TIMEOUT = 60  # seconds that a page may take to load
-PROTOCOL = "v1.kernel.websocket.jupyter.org"
-FULL = """<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<meta http-equiv="refresh" content="30"><title>Landmark tagger</title>
-<style>body{font:17px/1.6 system-ui,sans-serif;max-width:34rem;margin:18vh auto;padding:0 1.5rem;
-color:#1d2733}h1{font-size:1.5rem}</style><h1>All places are taken</h1>
-<p>As many people as this server can look after are using the landmark tagger right now. This page tries
-again every half minute; or come back a little later.</p></html>"""
+EXPORT = Path(__file__).resolve().parents[1] / "checkpoints" / "transfer_exported.pt"
+PORT = 8866
 
 
-class Kernels(AsyncMappingKernelManager):
-    """Counts the places that are taken, and frees those that nobody uses.
-
-    A place is taken by a kernel, by one that is just starting and by one that an admitted page will start.
-    """
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._starting = 0
-        self._promised: list[float] = []  # until when each is waited for
-        self._given: set[str] = set()  # kernels that stood by no more when idle ones were last looked for
-        self._given_before: set[str] = set()  # and the time before
-        self._loaded: set[str] = set()  # those that their page has connected to
-        self._channels: dict[str, set[Channel]] = {}  # what is connected now
-
-    @default("cull_connected")
-    def _default_cull_connected(self) -> bool:
-        return True  # else a tab that is left open would keep its place for ever
-
-    @property
-    def count(self) -> int:
-        self._promised = [end for end in self._promised if end > time.monotonic()]
-        return len(list(self.list_kernel_ids())) + self._starting + len(self._promised)
-
-    def promise(self) -> None:
-        """A page was admitted, and a kernel will start for it: its own, or the next one to stand by.
-
-        That may be long after the page was sent, as Voila waits before it lets another one stand by.
-        """
-        self._promised.append(time.monotonic() + TIMEOUT)
-
-    async def start_kernel(self, **kwargs: Any) -> str:  # type: ignore[override]  # typed as if not async
-        """See Voila."""
-        del self._promised[:1]
-        self._starting += 1
-        try:
-            return await super().start_kernel(**kwargs)
-        finally:
-            self._starting -= 1
-
-    async def shutdown_kernel(self, kernel_id: str, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
-        """See Voila; what is connected is closed too, else each tab left open would cost some ten files."""
-        try:
-            await super().shutdown_kernel(kernel_id, *args, **kwargs)
-        finally:
-            self._loaded.discard(kernel_id)
-            for channel in self._channels.pop(kernel_id, ()):
-                channel.close(reason="the kernel was stopped")
-
-    def connected(self, channel: Channel) -> None:
-        """A page has connected to its kernel."""
-        self._loaded.add(channel.kernel_id)
-        self._channels.setdefault(channel.kernel_id, set()).add(channel)
-
-    def disconnected(self, channel: Channel) -> None:
-        """A page has gone, or its connection has broken."""
-        self._channels.get(channel.kernel_id, set()).discard(channel)
-
-    async def cull_kernels(self) -> None:
-        """See Jupyter; Voila passes on those that do not stand by."""
-        self._given, self._given_before = set(), self._given
-        await super().cull_kernels()
-
-    async def cull_kernel_if_idle(self, kernel_id: str) -> None:
-        """Stop one that was not used for `cull_idle_timeout` seconds, or whose page was never loaded."""
-        kernel: Any = self.get_kernel(kernel_id)  # Jupyter gives it `last_activity`
-        now = datetime.now(UTC)
-        self._given.add(kernel_id)
-        if kernel_id not in self._given_before:  # it may have stood by for hours, and its page be loading
-            kernel.last_activity = now
-        idle = (now - kernel.last_activity).total_seconds()
-        unloaded = kernel_id not in self._loaded and kernel.execution_state != "busy"
-        if unloaded and idle > TIMEOUT + self.cull_interval:
-            self.log.warning("Stopping kernel %s, as its page was never loaded.", kernel_id)
-            await self.shutdown_kernel(kernel_id)
-        else:
-            await super().cull_kernel_if_idle(kernel_id)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status: 0 when it was stopped, 1 where it could not start, 2 wrong usage."""
+    parser = _parser()
+    args, others = parser.parse_known_args(argv)
+    if args.api_only and (others or args.visitors is not None):
+        parser.error(f"--api-only has no page; leave out {' '.join(others) or '--visitors'}")
+    if (args.token_file or args.allow_host) and not (args.api or args.api_only):
+        parser.error("--token-file and --allow-host are for the interface; add --api or --api-only")
+    try:
+        settings = _settings(args) if args.api or args.api_only else None
+        if settings and args.api_only:
+            _serve_api(args, settings)
+            return 0
+    except (FileNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    _serve_page(args, others, settings)
+    return 0
 
 
-class Page(TornadoVoilaHandler):
-    """The app, or a polite page where all places are taken."""
+def _serve_api(args: argparse.Namespace, settings: Settings) -> None:
+    from src.api.alone import serve  # here, as --help need not wait for it
 
-    async def get(self, path: str | None = None) -> None:
-        kernels, host = self.kernel_manager, self.settings["voila"]
-        standing_by = host.voila_configuration.preheat_kernel * host.voila_configuration.default_pool_size
-        if not path:
-            if kernels.count >= host.visitors + standing_by:
-                self.set_status(503)
-                self.set_header("Retry-After", "30")
-                self.finish(FULL)
-                return
-            kernels.promise()
-        await super().get(path)
+    ip = "localhost" if args.ip is None else args.ip
+    serve(args.export or EXPORT, ip, PORT if args.port is None else args.port, settings)
 
 
-class Channel(VoilaKernelWebsocketHandler):
-    """Voila's way to a kernel, for pages that speak the protocol that Voila's pages speak.
+def _serve_page(args: argparse.Namespace, others: list[str], settings: Settings | None) -> None:
+    """Serve by Voila, which gets the options that are its own."""
+    from src.app.host import Host  # here, as Voila takes a while
 
-    Voila 0.5 takes every binary message for one of that protocol, and reads the length fields of any other
-    one for a count of some 10¹⁵ parts: a single visitor who offers no protocol would stop the server.
-    """
-
-    kernel_id: str
-
-    async def get(self, kernel_id: str) -> None:
-        offered = self.request.headers.get("Sec-WebSocket-Protocol", "")
-        if PROTOCOL not in [name.strip() for name in offered.split(",")]:
-            raise HTTPError(400, f"Offer the protocol {PROTOCOL}.")
-        await super().get(kernel_id)
-
-    async def open(self, kernel_id: str) -> None:
-        self.kernel_manager.connected(self)
-        await super().open(kernel_id)
-
-    def on_close(self) -> None:
-        self.kernel_manager.disconnected(self)
-        super().on_close()
+    for option, value in (("visitors", args.visitors), ("export", args.export), ("port", args.port)):
+        others += [] if value is None else [f"--{option}={value}"]
+    others += [] if args.ip is None else [f"--Voila.ip={args.ip}"]
+    Host.launch_instance(others, api=settings)
 
 
-class Health(JupyterHandler):
-    """200 while the model's process takes requests, else 503; starts no kernel."""
+def _settings(args: argparse.Namespace) -> Settings:
+    from src.api.access import read_token
+    from src.api.service import Settings
 
-    def get(self) -> None:
-        ready = self.settings["voila"].is_ready()
-        self.set_status(200 if ready else 503)
-        self.finish("ok" if ready else "the model's process is being started")
+    return Settings(read_token(args.token_file), args.rate, tuple(args.allow_host))
 
 
-class Host(Voila):
-    """Voila for the public; see the module."""
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m src.host",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--export", type=Path, metavar="FILE", help="the exported model (the transfer one)")
+    parser.add_argument("--visitors", type=int, metavar="N", help="people on the page at once (20)")
+    parser.add_argument("--port", type=int, metavar="N", help=f"({PORT})")
+    parser.add_argument("--ip", "--Voila.ip", help="address to listen at (localhost); 0.0.0.0 for all")
+    api = parser.add_argument_group("interface")
+    which = api.add_mutually_exclusive_group()
+    which.add_argument("--api", action="store_true", help="answer under /api/v1/ beside the page")
+    which.add_argument("--api-only", action="store_true", help="answer there, without a page")
+    api.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="what clients have to send; else $LANDMARK_API_TOKEN; without either, for this machine only",
+    )
+    api.add_argument(
+        "--rate", type=_rate, default=3000, metavar="N", help="photos a minute for each address (3000)"
+    )
+    api.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="fetch images by https from this host (NAME or NAME:PORT); may be repeated",
+    )
+    return parser
 
-    export = Unicode(
-        str(ROOT / "checkpoints" / "transfer_exported.pt"), help="The exported model that is served."
-    ).tag(config=True)
-    visitors = Int(20, help="How many people may use the app at once.").tag(config=True)
-    notebook_path: str | None  # Voila's own
-    aliases = {**Voila.aliases, "visitors": "Host.visitors", "export": "Host.export"}
 
-    def initialize(self, argv: list[str] | None = None) -> None:
-        """Read the settings; the folder of the socket is entered by its owner alone."""
-        super().initialize(argv)
-        self.notebook_path = self.notebook_path or str(ROOT / "app.ipynb")
-        self.open_browser = False
-        self.voila_configuration.multi_kernel_manager_class = Kernels
-        self._folder = tempfile.mkdtemp(prefix="landmark-tagger-")
-        os.environ[ADDRESS] = str(Path(self._folder, "network"))
-        self._was_ready = False
-        self._start_network()
-
-    def init_handlers(self) -> list[tuple]:
-        """Voila's, with `Page` and `Channel` in place of its own and ``/health`` before them."""
-        ours = {TornadoVoilaHandler: Page, VoilaKernelWebsocketHandler: Channel}
-        handlers = [
-            (path, ours.get(handler, handler), *rest) for path, handler, *rest in super().init_handlers()
-        ]
-        return [(url_path_join(self.server_url, "/health"), Health), *handlers]
-
-    def start(self) -> None:
-        """Serve until stopped; a process that died is started again, unless it never took a request."""
-        try:
-            super().start()
-        finally:
-            self.network.terminate()
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    def listen(self) -> None:
-        """See Voila."""
-        PeriodicCallback(self._look_after_network, 1000).start()
-        super().listen()
-
-    def is_ready(self) -> bool:
-        """Whether the process with the model takes requests now; that it once did is remembered."""
-        ready = is_ready(os.environ[ADDRESS])
-        self._was_ready = self._was_ready or ready
-        return ready
-
-    def _start_network(self) -> None:
-        command = [sys.executable, "-m", "src.inference.shared", self.export, os.environ[ADDRESS]]
-        self.network = subprocess.Popen(command, cwd=ROOT)
-
-    def _look_after_network(self) -> None:
-        self.is_ready()
-        if self.network.poll() is None:
-            return
-        if not self._was_ready and self.network.returncode > 0:  # it gave up, and was not killed
-            self.log.critical("%s cannot be served: see above.", self.export)
-            self.exit(1)
-        self.log.error("The model's process ended with %s: starting it again.", self.network.returncode)
-        self._start_network()
+def _rate(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return int(text)
 
 
 if __name__ == "__main__":
-    Host.launch_instance()
+    console.run(main)

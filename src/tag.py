@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,8 +26,8 @@ from src.landmarks.worldmap import Place
 from src.library import run_local as local
 from src.library.catalog import Catalog
 from src.library.catalog_file import CatalogError, explain
+from src.library.choose import ClosedError, can_be_made, leave_out, warn_of_closed_folders
 from src.library.decisions import Decision, Names, ReviewError, Verdicts, corrected
-from src.library.read_ahead import progress
 from src.library.records import FORMATS, write_records
 from src.library.remote import Addressed, AddressError, is_address
 from src.library.results import make_records, print_list, summarise
@@ -33,8 +35,10 @@ from src.library.review import read_tables, tables, write_review
 from src.library.write_back import Step, Writing, undo_all, write_all
 from src.photos.files import find_photos
 from src.photos.sidecar_names import NAMINGS
+from src.progress import Tally
 
 MODEL = Path(__file__).parents[1] / "checkpoints" / "transfer_exported.pt"
+NICE = 19  # the most that a process can leave to others
 
 
 class UsageError(ValueError):
@@ -49,11 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         _check(args)
+        if args.nice:
+            os.nice(NICE)
         with explained(args.out.parent, "made"):
             args.out.parent.mkdir(parents=True, exist_ok=True)
         with Catalog(_beside(args.out, ".sqlite")) as catalog:
             return _undo(args, catalog) if args.undo else _tag(args, catalog)
-    except (UsageError, AddressError, CatalogError, ReviewError) as error:
+    except (UsageError, AddressError, CatalogError, ClosedError, ReviewError) as error:
         print(error, file=sys.stderr)
         return 2
     except sqlite3.Error as error:
@@ -133,6 +139,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-outings", action="store_true", help="do not let the photos of a folder help each other"
     )
+    parser.add_argument(
+        "--since", type=day, metavar="DATE", help="only photos taken on this day (2024-05-01) or later"
+    )
+    parser.add_argument(
+        "--only-missing", action="store_true", help="only photos that lack keywords or a position"
+    )
+    parser.add_argument("--nice", action="store_true", help="leave the cores to other programs")
     return parser
 
 
@@ -146,6 +159,14 @@ def probability(text: str) -> float:
     if not 0 <= float(text) <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return float(text)
+
+
+def day(text: str) -> date:
+    """A day from the command line."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is no day such as 2024-05-01") from error
 
 
 def count(text: str) -> int:
@@ -183,6 +204,10 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"{args.to} cannot take the copies; give a folder other than that of the photos.")
     if sum(map(bool, (args.write, args.review, args.undo))) > 1:
         raise UsageError("--review, --write and --undo are steps; give one, look, and then the next.")
+    if args.to and not can_be_made(args.to):
+        raise UsageError(f"{args.to} cannot be written; give a folder on a disk that can be.")
+    if args.nice and not hasattr(os, "nice"):
+        raise UsageError("--nice is not known here; lower the priority with the system's own means.")
     if args.undo and not _beside(args.out, ".sqlite").exists():
         raise UsageError(
             f"{_beside(args.out, '.sqlite')} is not there; give the --out that was written with."
@@ -194,14 +219,14 @@ def _check_cluster(args: argparse.Namespace) -> None:
         raise UsageError("--engine ray needs Ray: pip install -r requirements-cluster.txt.")
     if args.out.suffix.lower() != ".parquet":
         raise UsageError("--engine ray makes a Parquet table; give --out tags.parquet.")
+    if args.since or args.only_missing:
+        raise UsageError("--engine ray looks at all photos; give --since and --only-missing without it.")
     if args.write or args.review or args.undo:
         raise UsageError("--engine ray only looks; give --review, --write or --undo without it, afterwards.")
 
 
 def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
-    from src.inference.predictor import (
-        Predictor,  # here, as --undo and --help need not wait for the model's runtime
-    )
+    from src.inference.predictor import Predictor  # here, as --undo and --help need no runtime
 
     try:
         predictor = Predictor.load(args.model)
@@ -210,34 +235,43 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
         raise UsageError(str(error)) from error
     names = Names(predictor.landmarks)
     table = _table(args, names) if args.write or args.review else None  # one with a mistake stops it here
-    export = args.model.read_bytes()
-    digest = hashlib.blake2b(export, digest_size=4).hexdigest()
+    with args.model.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=4)).hexdigest()
     model = f"{model_name(predictor.info)} {digest}"  # one that was trained again may have the same name
 
     passed_over: Counter = Counter()
     address = args.folder if isinstance(args.folder, str) else None
-    if address:
-        catalog.note(Addressed(address).find(passed_over))
+    files = Addressed(address) if address else None
+    if files:
+        catalog.note(files.find(passed_over))
     else:
         catalog.note(find_photos(args.folder, without=args.to, passed_over=passed_over))
+    left_out = leave_out(catalog, args.since, args.only_missing) if args.since or args.only_missing else {}
+    if args.write == "sidecar":
+        warn_of_closed_folders(catalog)
+    threshold = predictor.known_threshold if args.min_confidence is None else args.min_confidence
     if args.engine == "ray":
         from src.library import run_ray as cluster  # here, as a folder can be tagged without pyarrow
 
         try:
-            cluster.answer_all(catalog, export, model, args.workers, address)
+            cluster.answer_all(catalog, args.model.read_bytes(), model, args.workers, address, threshold)
         except cluster.ClusterError as error:
             print(error, file=sys.stderr)
             return 1
     else:
-        local.answer_all(catalog, predictor, model, args.workers)
+        local.answer_all(catalog, predictor, model, args.workers, threshold)
     catalog.decide(table or ())
     kept = {content: names.resolve(decision) for content, decision in catalog.decisions().items()}
-    records = make_records(catalog, predictor, model, args.min_confidence, not args.no_outings, args.language)
+    records = make_records(
+        catalog, predictor, model, args.min_confidence, not args.no_outings, args.language, files
+    )
     said = corrected(records, kept, names, model_name(predictor.info), args.language)
     catalog.save_records(said)
     with explained(args.out, "written"):
         write_records(args.out, catalog.records())
     status = summarise(catalog, passed_over)
+    for why, number in sorted(left_out.items()):
+        print(f"\nLeft out, as they were {why}: {number:,}.")
     print(f"\nThe table is {args.out}.")
 
     if args.review:
@@ -279,10 +313,12 @@ def _report(steps: Iterable[Step], total: int | None) -> int:
     """Take the steps, say what became of them and return the exit status."""
     counts: Counter[str] = Counter()
     failures = []
-    for step in progress(steps, total):
-        counts[step.what] += 1
-        if step.error:
-            failures.append((step.photo, step.error))
+    with Tally(total) as tally:
+        for step in steps:
+            counts[step.what] += 1
+            tally.add(step.what)
+            if step.error:
+                failures.append((step.photo, step.error))
     print(f"Tags: {', '.join(f'{count:,} {what}' for what, count in sorted(counts.items())) or 'none'}.")
     if counts["not reviewed"]:
         print("What is not reviewed was not written: --review adds it to the table.")

@@ -4,11 +4,13 @@ import base64
 import io
 import re
 from dataclasses import replace
+from html import escape
 
 import pytest
 from app_library import OTHERS, TAJ, FakePredictor, button, cards, inside, send, text
 from conftest import encode, quarters
 from PIL import Image
+from raw_samples import raw
 
 from src.app.card import PhotoCard
 from src.app.page import LandmarkApp
@@ -16,6 +18,7 @@ from src.app.wording import percent
 from src.inference.answers import InferenceError
 from src.landmarks.answer import Answer, Guess
 from src.landmarks.evidence import Revised
+from src.photos.formats import FORMATS
 
 
 def test_a_recognised_photo(app, jpeg):
@@ -80,10 +83,27 @@ def test_one_bad_photo_says_why_and_the_others_go_on(app, jpeg):
     shown = cards(app)
     assert len(shown) == 4
     assert "a.jpg" in shown[0]
-    assert "holiday.pdf is not a picture that can be read here; use JPEG, PNG, WebP, GIF or HEIC." in shown[1]
+    assert f"holiday.pdf is not a picture that can be read here; use {escape(FORMATS)}." in shown[1]
     assert "cut.jpg is damaged or incomplete" in shown[2]
     assert "Taj Mahal — Agra, India" in shown[3]
     assert text(app.status.value) == "Looked at 4 photos; 2 of them could not be read."
+
+
+def test_a_photo_that_lacks_a_little_is_answered_with_a_note(app):
+    data = encode(quarters(320, 240), quality=95, subsampling=0, restart_marker_rows=1)
+    send(app, ("a.jpg", data[: data.rindex(b"\xff\xd3")]), ("b.jpg", data))
+    shown = cards(app)
+    assert "a.jpg is incomplete: the lowest 3% of the picture are missing." in shown[0]
+    assert "Taj Mahal — Agra, India" in shown[0]
+    assert "incomplete" not in shown[1]
+
+
+def test_raw_photos_are_answered_and_get_a_sidecar_but_no_copy(app):
+    send(app, ("IMG_1.CR2", raw("CR2", quarters(320, 240))))
+    assert "Taj Mahal — Agra, India" in cards(app)[0]
+    labels = {getattr(part, "description", "") for part in inside(app)}
+    assert "Sidecar (XMP)" in labels
+    assert not labels & {"Tagged copy", "Copy without any metadata"}
 
 
 def test_an_error_inside_is_a_sentence(app, jpeg):

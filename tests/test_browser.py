@@ -12,6 +12,8 @@ from browsing import CHROMIUM, Visit, copy_app, served, sync_api
 from conftest import encode, quarters
 from PIL import Image
 
+from src.photos.formats import FORMATS
+
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
 pytestmark = [
@@ -125,7 +127,7 @@ def test_unknown_photo(visit):
 
 def test_rubbish_is_answered_with_a_sentence(visit):
     [card] = visit.upload(("holiday.pdf", b"%PDF-1.7"))
-    assert "holiday.pdf is not a picture that can be read here; use JPEG, PNG, WebP, GIF or HEIC." in card
+    assert f"holiday.pdf is not a picture that can be read here; use {FORMATS}." in card
 
 
 def test_several_at_once_with_a_bad_one_and_then_the_same_again(visit):

@@ -1,7 +1,7 @@
 """Evidence of neighbours: it raises and lowers answers, and one wrong neighbour drags nobody along."""
 
 import time
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -198,6 +198,32 @@ def test_places_count_more_than_clocks():
     assert same_place(at(0), at(MINUTES)) == pytest.approx(TRUST / 2.718281828)
     north = Taken(None, 27.17 + KILOMETRES / 111.195, 78.04)
     assert same_place(here, north) == pytest.approx(TRUST / 2.718281828, rel=1e-3)
+
+
+def test_instants_are_compared_where_both_are_known():
+    """immich #15639: 10:00 in Tokyo and 10:00 in Paris are eight hours apart."""
+    tokyo, paris = (Taken(NOON.replace(tzinfo=timezone(timedelta(hours=h)))) for h in (9, 1))
+    assert same_place(tokyo, paris) < 1e-9
+    assert after((SURE, tokyo), (UNSURE, paris))[1].neighbours == 0
+    later = Taken(datetime(2024, 5, 1, 4, tzinfo=timezone(timedelta(hours=1))), camera="another")
+    assert same_place(tokyo, later) == TRUST
+    assert after((SURE, tokyo), (UNSURE, later))[1].neighbours == 1
+
+
+def test_clocks_of_two_cameras_are_not_compared():
+    """Of two phones one may be hours off."""
+    phone, other = Taken(NOON, camera="Phone A"), Taken(NOON, camera="Phone B")
+    zoned = Taken(NOON.replace(tzinfo=timezone(timedelta(hours=9))), camera="Phone A")
+    assert same_place(phone, other) == same_place(zoned, other) == 0
+    assert same_place(phone, zoned) == TRUST, "one camera's clock is enough"
+    for second, count in ((other, 0), (zoned, 1), (phone, 1)):
+        assert after((SURE, phone), (UNSURE, second))[1].neighbours == count
+
+
+def test_neighbours_by_clock_are_found_among_many_photos_of_another_camera():
+    others = [(LUNCH, Taken(NOON, camera="Phone B"))] * 40
+    mine = [(photo, Taken(NOON, camera="Phone A")) for photo in (SURE, UNSURE)]
+    assert after(mine[0], *others, mine[1])[-1].answer.guesses[0].landmark is TAJ
 
 
 def test_distance_between_london_and_paris():

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import websocket
+from api_server import TOKEN
 from browsing import CHROMIUM, Visit, copy_app, served, sync_api
 from conftest import encode
 from jupyter_server.services.kernels.connection.base import (
@@ -24,7 +25,7 @@ from jupyter_server.services.kernels.connection.base import (
 )
 from PIL import Image
 
-from src.host import PROTOCOL
+from src.app.host import PROTOCOL
 
 ROOT = Path(__file__).resolve().parent.parent
 RED = encode(Image.new("RGB", (320, 240), (220, 20, 20)))
@@ -107,10 +108,10 @@ def test_visitors_share_one_network_and_the_next_is_asked_to_wait(host, chromium
     assert (status, headers["Retry-After"]) == (503, "30")
     assert "All places are taken" in page
 
-    kernels = processes("ipykernel_launcher")
-    assert kernels
-    for pid in kernels:
-        assert "libtorch" not in Path(f"/proc/{pid}/maps").read_text()
+    assert kernels()
+    for pid in kernels():
+        maps = Path(f"/proc/{pid}/maps").read_text()
+        assert "libtorch" not in maps and "onnxruntime" not in maps
 
     [network] = [pid for pid in processes("src.inference.shared") if str(clone) in cmdline(pid)]
     os.kill(network, signal.SIGKILL)
@@ -238,20 +239,30 @@ def test_kernels_cannot_be_listed_guessed_or_started(host):
     assert fetch(f"{host}voila/api/shutdown/{uuid.uuid4()}", "POST", headers, b"")[0] in (403, 404, 500)
 
 
+def kernels():
+    """Those that were forked; the process that forks them has the same command line."""
+    found = set(processes("src.app.forked"))
+    return {pid for pid in found if parent_of(pid) in found}
+
+
+def parent_of(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def kernels_at_rest():
     """Whether none comes or goes: the next to stand by starts a second after the last page was opened."""
-    before = set(processes("ipykernel_launcher"))
+    before = kernels()
     time.sleep(2)
-    return set(processes("ipykernel_launcher")) == before
+    return kernels() == before
 
 
 def test_health_starts_no_kernel(host):
     wait_until(lambda: fetch(f"{host}health")[0] == 200)
     wait_until(kernels_at_rest)
-    before = set(processes("ipykernel_launcher"))
+    before = kernels()
     for _ in range(5):
         assert fetch(f"{host}health")[2] == "ok"
-    assert not set(processes("ipykernel_launcher")) - before
+    assert not kernels() - before
 
 
 def test_page_tells_browsers_to_trust_nobody_else(host, kernel):
@@ -330,7 +341,7 @@ def test_kernel_that_stood_by_for_long_lives_for_the_page_that_gets_it(hasty_hos
 
 def test_page_that_never_loads_gives_its_place_back_soon(clone, tmp_path):
     folder = shutil.copytree(clone, tmp_path / "clone")
-    (folder / "hurried.py").write_text("import src.host as h; h.TIMEOUT = 20; h.Host.launch_instance()")
+    (folder / "hurried.py").write_text("import src.app.host as h; h.TIMEOUT = 20; h.Host.launch_instance()")
     with served(folder, "--MappingKernelManager.cull_interval=1", module="hurried") as host:
         loaded = kernel_of_new_page(host)
         connection = channel(host, loaded)
@@ -360,3 +371,56 @@ def test_health_tells_a_network_that_takes_no_requests(clone, tmp_path):
         for _ in range(20):  # while it is started again and again
             assert fetch(f"{host}health")[0] == 503
             time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def host_with_api(clone, tmp_path_factory):
+    """A host that answers programs as well, and the log that it writes."""
+    folder = shutil.copytree(clone, tmp_path_factory.mktemp("api") / "clone")
+    token = folder.with_name("token.txt")
+    token.write_text(TOKEN)
+    with served(
+        folder, f"--visitors={VISITORS}", "--api", f"--token-file={token}", module="src.host"
+    ) as address:
+        wait_until(lambda: fetch(f"{address}health")[0] == 200)
+        yield address, folder.with_name("clone-settings") / "log.txt"
+
+
+def test_photo_is_answered_beside_the_page_without_a_cookie(host_with_api):
+    host, log = host_with_api
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "image/jpeg"}
+    for _ in range(2):
+        status, _, answer = fetch(f"{host}api/v1/tag?mine.jpg", "POST", headers, RED)
+        assert (status, json.loads(answer)["landmark"]) == (200, "Taj Mahal")
+    for path, method in (("tag", "POST"), ("landmarks", "GET"), ("vision/labels", "POST")):
+        data = RED if method == "POST" else None
+        assert fetch(f"{host}api/v1/{path}", method, {"Cookie": "_xsrf=x"}, data)[0] == 401
+    status, _, answer = fetch(f"{host}api/v1/mine.jpg", "POST", headers, RED)
+    assert (status, json.loads(answer)["code"]) == (404, 404)
+    status, _, page = fetch(host)
+    assert status == 200
+    leave(host, KERNEL.search(page)[1])
+    assert "/api/v1/tag" in log.read_text()
+    assert "mine.jpg" not in log.read_text()
+
+
+def test_interface_waits_for_a_network_that_comes_back(host_with_api):
+    host, log = host_with_api
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    folder = str(log.parent.with_name("clone"))
+    [network] = [pid for pid in processes("src.inference.shared") if folder in cmdline(pid)]
+    os.kill(network, signal.SIGKILL)
+    wait_until(lambda: fetch(f"{host}api/v1/tag", "POST", headers, RED)[0] == 200)
+
+
+def test_interface_is_off_unless_it_is_asked_for(host):
+    assert fetch(f"{host}api/v1/landmarks")[0] in (403, 404)
+    assert fetch(f"{host}api/v1/tag", "POST", {}, RED)[0] in (403, 404, 405)
+
+
+def test_interface_beyond_this_machine_needs_a_token(clone):
+    command = [sys.executable, "-m", "src.host", "--no-browser", "--port=0", "--api", "--Voila.ip=0.0.0.0"]
+    done = subprocess.run(command, cwd=clone, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "Beyond this machine (--ip 0.0.0.0) the interface needs a token" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -11,7 +11,7 @@ COMMANDS = "commands"
 ORDER = (
     (COMMANDS,),
     ("app",),
-    ("library",),
+    ("api", "library"),
     ("training",),
     ("evaluation",),
     ("inference",),

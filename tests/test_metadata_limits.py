@@ -260,7 +260,7 @@ def test_iptc_of_a_jpeg_is_said(tmp_path):
     [
         (
             "<exif:DateTimeOriginal>2024-05-01T12:34:56.25+02:00</exif:DateTimeOriginal>",
-            "2024-05-01 12:34:56",
+            "2024-05-01 12:34:56.250000+02:00",
         ),
         ("<photoshop:DateCreated>2024-05-01T12:34:56</photoshop:DateCreated>", "2024-05-01 12:34:56"),
         ("<photoshop:DateCreated>2024-05</photoshop:DateCreated>", "None"),

@@ -66,6 +66,25 @@ def test_coordinates_from_xmp(latitude, longitude, expected):
     assert found == (pytest.approx(expected, abs=1e-5) if expected else NOWHERE)
 
 
+@pytest.mark.parametrize(
+    ("latitude", "longitude", "refs", "expected"),
+    [
+        ("33", "68", "SW", (-33, -68)),
+        ("33", "68", "NE", (33, 68)),
+        ("-33", "-68", "SW", (-33, -68)),
+        ("33,30S", "68,30W", "SW", (-33.5, -68.5)),
+        ("33", "68", "", (33, 68)),
+        ("33", "-68", "NE", None),
+    ],
+)
+def test_coordinates_whose_direction_stands_apart(latitude, longitude, refs, expected):
+    """immich #3540, #6580: 68 with a reference W was taken for the eastern hemisphere."""
+    values = {"Latitude": latitude, "Longitude": longitude}
+    values |= dict(zip(("LatitudeRef", "LongitudeRef"), refs, strict=False))
+    said = packet(*(f"<exif:GPS{name}>{value}</exif:GPS{name}>" for name, value in values.items()))
+    assert place(encode(quarters(), xmp=said)) == (expected or NOWHERE)
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_predictions_are_not_read_as_measurements(kind):
     assert place(embed(encode(quarters(), kind), TAJ)) == NOWHERE

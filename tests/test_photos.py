@@ -9,6 +9,7 @@ from conftest import encode, png, quarters
 from PIL import Image, ImageCms
 
 from src.photos import decode as photos
+from src.photos import headers
 from src.photos.decode import read_photo
 from src.photos.errors import PhotoError
 
@@ -52,7 +53,7 @@ def test_heic():
 
 
 def test_heic_without_the_library_says_what_to_do(monkeypatch):
-    monkeypatch.setattr(photos, "pillow_heif", None)
+    monkeypatch.setattr(headers, "pillow_heif", None)
     data = b"\0\0\0\x18ftypheic" + b"\0" * 100
     with pytest.raises(PhotoError, match=r"beach\.heic is a HEIC picture.*pillow-heif.*JPEG"):
         read_photo(data, "beach.heic")
@@ -61,7 +62,7 @@ def test_heic_without_the_library_says_what_to_do(monkeypatch):
 def test_module_works_without_pillow_heif():
     code = (
         "import sys; sys.modules['pillow_heif'] = None\n"
-        "import src.photos.decode as p; assert p.pillow_heif is None\n"
+        "import src.photos.decode; import src.photos.headers as p; assert p.pillow_heif is None\n"
         "assert 'torch' not in sys.modules and 'numpy' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,7 +6,10 @@ import pytest
 from conftest import encode, quarters
 
 from src.files import FileError
+from src.inference.report import PhotoReport
+from src.landmarks.evidence import Taken
 from src.library.remote import Addressed, AddressError, is_address
+from src.library.takeout import Takeout, add_takeout
 from src.photos import decode as photos
 from src.photos.errors import PhotoError
 
@@ -24,6 +27,7 @@ def library(request, tmp_path):
         "empty.gif": b"",
         ".hidden.jpg": jpeg,
         ".thumbnails/a.jpg": jpeg,
+        "below/b.PNG.json": b'{"geoData": {"latitude": 48.5, "longitude": 2.5}}',
         "notes.txt": b"text",
         "Makefile": b"text",
     }
@@ -47,10 +51,19 @@ def test_photos_are_found_by_their_names_and_read(library):
     found = {one.path: one for one in place.find(others)}
     names = {path.partition("/photos/")[2]: path for path in found}
     assert set(names) == {"a.jpg", "below/b.PNG", "below/ü #%.webp", "empty.gif"}
-    assert others == {".txt": 1, "no suffix": 1}
+    assert others == {".txt": 1, ".json": 1, "no suffix": 1}
     assert all(is_address(path) for path in found)
     assert {name: found[path].size for name, path in names.items()} == {n: len(files[n]) for n in names}
     assert {name: place.read(path) for name, path in names.items()} == {n: files[n] for n in names}
+
+
+def test_the_json_of_a_takeout_is_read_beside_them(library):
+    place = Addressed(library[0])
+    reports = [PhotoReport(found.path, "") for found in place.find(Counter()) if "below" in found.path]
+    taken = {report.name.rpartition("/")[2]: report.taken for report in add_takeout(reports, Takeout(place))}
+    assert taken == {"b.PNG": Taken(None, 48.5, 2.5), "ü #%.webp": Taken()}
+    one = next(report.name for report in reports if report.name.endswith("b.PNG"))
+    assert place.read_start(f"{one}.json", 5) == b'{"geo'
 
 
 def test_what_cannot_be_read_is_one_sentence(library, monkeypatch):

@@ -1,6 +1,7 @@
 """One network for all visitors: its answers, and what a visitor gets where it is late or fails."""
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -131,6 +132,20 @@ def test_a_connection_asks_for_the_network_once(start, monkeypatch):
     assert asked == [INFO, SCORES]
 
 
+@pytest.mark.skipif(os.cpu_count() == 1, reason="one picture at a time on one core")
+def test_threads_of_one_process_are_answered_at_the_same_time(start):
+    both = threading.Barrier(2, timeout=20)
+
+    class Meeting(Colours):
+        def scores(self, picture):
+            both.wait()
+            return super().scores(picture)
+
+    shared = start(Meeting())
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda picture: named(shared, picture), (GREEN, BLUE))) == NAMES[1:3]
+
+
 def test_late_answer_is_never_that_of_the_next_picture(start, monkeypatch):
     released = threading.Event()
 
@@ -153,12 +168,13 @@ def test_request_that_is_interrupted_leaves_no_answer_behind(start, monkeypatch)
     receive = shared_module._receive
 
     def interrupted(connection):
-        if connection is not shared._connection:  # the other side, in a thread of this process
+        if connection is not ours:  # the other side, in a thread of this process
             return receive(connection)
         monkeypatch.setattr(shared_module, "_receive", receive)
         raise KeyboardInterrupt
 
     assert named(shared, GREEN) == NAMES[1]
+    ours = shared._own.connection
     monkeypatch.setattr(shared_module, "_receive", interrupted)
     with pytest.raises(KeyboardInterrupt):
         shared.predict([RED])

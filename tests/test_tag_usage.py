@@ -71,6 +71,20 @@ def test_another_catalog_than_ours_is_left_alone(library, capsys):
         assert f"{name}.sqlite {message}" in capsys.readouterr().err
 
 
+def test_a_catalog_of_the_version_before_is_taken_on(library, fake, tmp_path):
+    """What was written can still be undone, and photos are looked at again, for the zones of their clocks."""
+    run(library, "--write", "sidecar")
+    assert len(list(library.rglob("*.xmp"))) == 3
+    with sqlite3.connect("tags.sqlite") as db:
+        db.execute("ALTER TABLE answers DROP COLUMN camera")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    assert run(library) == 0
+    assert fake.asked == 8 and table()[0]["landmark"] == "Taj Mahal"
+    assert run(library, "--undo") == 0
+    assert not list(library.rglob("*.xmp"))
+
+
 def test_a_catalog_in_use_is_not_waited_for(library, capsys):
     run(library)
     with catalogs.Catalog(Path("tags.sqlite")):

@@ -8,7 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tag_library import FakePredictor, contents, photo, run, table
+from PIL import Image, features
+from raw_samples import RAW_KINDS, raw
+from tag_library import COLOURS, FakePredictor, contents, photo, run, table
 
 from src.files import replacing
 from src.library import write_back
@@ -174,3 +176,27 @@ def test_an_unforeseen_error_at_one_photo_stops_no_other(library, capsys, monkey
     assert f"could not be {'undone' if undoing else 'tagged'} (RuntimeError)" in told
     assert run(library, "--undo") == 0
     assert contents(library) == before
+
+
+def test_a_photo_of_every_format_gets_one_line_and_one_sidecar(tmp_path, fake, capsys):
+    folder = tmp_path / "library"
+    for kind, suffix in [("JPEG", "jfif"), ("TIFF", "tif"), ("BMP", "bmp"), ("GIF", "gif")]:
+        photo(folder / f"a.{suffix}", "red", kind=kind)
+    if features.check("avif"):
+        photo(folder / "a.avif", "red", kind="AVIF")
+    for kind in RAW_KINDS:
+        picture = Image.new("RGB", (64, 48), COLOURS["red"])
+        (folder / f"a.{kind.lower()}").write_bytes(raw(kind, picture))
+    photo(folder / "cut.jpg", "red")
+    (folder / "cut.jpg").write_bytes((folder / "cut.jpg").read_bytes()[:-2])
+    (folder / "film.mov").write_bytes(b"\0\0\0\x14ftypqt  ")
+    photos = sorted(set(folder.iterdir()) - {folder / "film.mov"})
+    before = contents(folder)
+    assert run(folder, "--write", "sidecar") == 0
+    rows = {Path(row["path"]): row for row in table()}
+    assert sorted(rows) == photos
+    assert {row["landmark"] for row in rows.values()} == {"Taj Mahal"}
+    assert "1 .mov" in capsys.readouterr().out
+    after = contents(folder)
+    assert set(after) - set(before) == {Path(f"{path}.xmp") for path in photos}
+    assert {name: after[name] for name in before} == before

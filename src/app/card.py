@@ -12,7 +12,7 @@ import ipywidgets as widgets
 import numpy as np
 from PIL import Image
 
-from src.app.wording import answer_text, apology, place_text
+from src.app.wording import answer_text, apology, note_text, place_text
 from src.inference.answers import Answering
 from src.inference.report import PhotoReport
 from src.landmarks.evidence import Revised
@@ -108,7 +108,7 @@ class PhotoCard(widgets.HBox):
         self._tags = tags_for(revised.answer, model_name(self._predictor.info))
         self.remove_class("lt-known").remove_class("lt-unknown")
         classed(self, "lt-known" if revised.answer.recognised else "lt-unknown")
-        self._answer.value = answer_text(revised, self.report.taken)
+        self._answer.value = note_text(self.report.note) + answer_text(revised, self.report.taken)
         self._place.value = place_text(revised, self.report.taken)
         _replace(self._chips, [self._chip(word) for word in self._tags.keywords] if self._tags else [])
         self._tagging.layout.display = None if self._tags else "none"

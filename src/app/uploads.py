@@ -15,7 +15,8 @@ import anywidget
 import traitlets
 
 from src.files import shown_name
-from src.photos.decode import FORMATS, MAX_BYTES
+from src.photos.decode import MAX_BYTES
+from src.photos.formats import FORMATS, SUFFIXES
 
 # Read at import: in a standalone folder the modules are gone once they are imported.
 SCRIPT = Path(__file__).with_name("app.js").read_text("utf-8")
@@ -27,7 +28,7 @@ _MARKUP = f"""
     rx="4"/><circle cx="15" cy="18" r="3.5"/><path d="M5 33l11-9 8 7 8-9 11 11"/></svg>
   <p class="lt-invitation">Drop photos here</p>
   <label class="lt-choose">Choose photos
-    <input type="file" multiple accept="image/*,.heic,.heif" aria-describedby="lt-formats"></label>
+    <input type="file" multiple accept="image/*,{",".join(SUFFIXES)}" aria-describedby="lt-formats"></label>
   <p class="lt-hint" id="lt-formats">{FORMATS}, up to {MAX_BYTES // 2**20} MB each; several at once are
     fine.</p>
   <p class="lt-hint">Photos stay in the memory of this server until you clear them or the session ends; none

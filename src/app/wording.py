@@ -26,6 +26,11 @@ def apology(error: Exception) -> str:
     return alert(f"Something went wrong ({type(error).__name__}); please try again.")
 
 
+def note_text(sentence: str) -> str:
+    """What is missing of a picture, if anything is."""
+    return f'<p class="lt-evidence">{escape(sentence)}</p>' if sentence else ""
+
+
 def answer_text(revised: Revised, taken: Taken) -> str:
     """The headline, the evidence beside the picture, and the guesses with their probabilities."""
     answer = revised.answer

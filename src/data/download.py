@@ -26,7 +26,7 @@ from urllib.request import Request, urlopen
 from tqdm.auto import tqdm
 
 from src.data.errors import DataError
-from src.photos.files import SUFFIXES
+from src.photos.formats import SUFFIXES
 
 if sys.platform != "win32":  # which has no flock: one download at a time is up to the user there
     import fcntl

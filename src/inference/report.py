@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -15,6 +16,7 @@ from src.landmarks.answer import Answer
 from src.landmarks.evidence import Revised, Taken, revise
 from src.photos.decode import open_photo
 from src.photos.errors import UNUSABLE
+from src.photos.exports import shot_name
 from src.photos.read_metadata import read_taken
 
 FORESEEN = (*UNUSABLE, InferenceError)  # errors whose message is a sentence for whoever chose the photo
@@ -27,11 +29,13 @@ class PhotoReport:
     Attributes:
         name: of the file; a path where it is in a library.
         digest: BLAKE2b of the whole file, 32 hexadecimal digits: copies have the same.
-        format: Pillow's name of it, "JPEG".
+        format: as `src.photos.formats` names it, "JPEG".
         picture: upright, RGB; None once it was given up, or left on another machine.
         thumbnail: a small JPEG of it.
         taken: when and where, as far as the file says.
+        shot: what files of one shot have in common; empty where only their names may tell.
         answer: what the model says of the picture alone; None before it was asked.
+        note: a sentence on what is missing of the picture; empty where nothing is.
     """
 
     name: str
@@ -40,7 +44,9 @@ class PhotoReport:
     picture: Image.Image | None = None
     thumbnail: bytes = b""
     taken: Taken = field(default_factory=Taken)
+    shot: str = ""
     answer: Answer | None = None
+    note: str = ""
 
 
 def read_report(data: bytes, name: str, *, short_side: int, thumbnail_side: int) -> PhotoReport:
@@ -58,9 +64,8 @@ def read_report(data: bytes, name: str, *, short_side: int, thumbnail_side: int)
     photo = open_photo(data, name)
     picture = photo.picture(short_side)
     digest = blake2b(data, digest_size=16).hexdigest()
-    return PhotoReport(
-        name, digest, photo.format, picture, _thumbnail(picture, thumbnail_side), read_taken(photo)
-    )
+    thumbnail, taken = _thumbnail(picture, thumbnail_side), read_taken(photo)
+    return PhotoReport(name, digest, photo.format, picture, thumbnail, taken, note=photo.note)
 
 
 def answer_report(report: PhotoReport, predictor: Answering) -> PhotoReport:
@@ -90,7 +95,16 @@ def final_answers(
     if len(answers) < len(reports):
         raise ValueError("The model was not asked about one of these photos.")
     taken, digests = [report.taken for report in reports], [report.digest for report in reports]
-    return revise(answers, taken, digests, threshold, classes, together=together)
+    return revise(answers, taken, digests, threshold, classes, together=together, shots=_shots(reports))
+
+
+def _shots(reports: Sequence[PhotoReport]) -> list[str]:
+    """What tells files of one shot; those of the very same name are different ones: phones upload such."""
+    count = Counter(report.name for report in reports)
+    return [
+        report.shot or (shot_name(report.name) if count[report.name] == 1 else report.digest)
+        for report in reports
+    ]
 
 
 def failure(name: str, error: Exception, done: str = "read") -> str:

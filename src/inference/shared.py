@@ -8,6 +8,7 @@ its owner may enter; nothing in them is ever unpickled or run.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -45,10 +46,9 @@ class SharedPredictor(Answering):
 
     def __init__(self, address: str) -> None:
         self._address = address
-        self._connection: socket.socket | None = None
-        self._number = 0  # of the latest request
+        self._own = threading.local()  # `connection` of each thread, so that several are answered at once
+        self._numbers = itertools.count(1)  # of requests
         self._info = b""  # `info` as it was sent
-        self._lock = threading.Lock()
         super().__init__(json.loads(self._ask(INFO)))
 
     def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
@@ -62,8 +62,7 @@ class SharedPredictor(Answering):
     def _ask(self, what: bytes, body: bytes = b"") -> bytes:
         for _ in range(ATTEMPTS):
             try:
-                with self._lock:
-                    return self._exchange(what, body)
+                return self._exchange(what, body)
             except ConnectionError:  # the process ended, and another is on its way
                 time.sleep(PAUSE)
             except OSError as error:
@@ -72,24 +71,25 @@ class SharedPredictor(Answering):
 
     def _exchange(self, what: bytes, body: bytes) -> bytes:
         """Ask and get the answer; any failure ends the connection, lest the next request get this answer."""
+        connection = getattr(self._own, "connection", None)
         try:
-            if self._connection is None:
-                self._connection = _connect(self._address)
-                self._check_model(self._connection)
-            return self._info if what == INFO else self._request(self._connection, what, body)
+            if connection is None:
+                connection = self._own.connection = connect(self._address)
+                self._check_model(connection)
+            return self._info if what == INFO else self._request(connection, what, body)
         except BaseException:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+            if connection is not None:
+                connection.close()
+            self._own.connection = None
             raise
 
     def _request(self, connection: socket.socket, what: bytes, body: bytes = b"") -> bytes:
-        self._number += 1
+        asked = next(self._numbers)
         connection.settimeout(TIMEOUT)
-        _send(connection, self._number, what, body)
+        _send(connection, asked, what, body)
         number, kind, answer = _receive(connection)
-        if number != self._number:
-            raise ConnectionError(f"answer {number} came to request {self._number}")
+        if number != asked:
+            raise ConnectionError(f"answer {number} came to request {asked}")
         if kind == FAILED:
             raise InferenceError(f"The model failed ({answer.decode()}); please try again.")
         return answer
@@ -107,7 +107,8 @@ def _packed(picture: Image.Image) -> bytes:
     return _SHAPE.pack(*rgb.size) + rgb.tobytes()
 
 
-def _connect(address: str) -> socket.socket:
+def connect(address: str) -> socket.socket:
+    """A connection to a process that may only be starting; raises TimeoutError."""
     end = time.monotonic() + TIMEOUT
     while True:
         connection = socket.socket(socket.AF_UNIX)

@@ -10,10 +10,12 @@ copies of one file count once.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
 from src.landmarks.answer import Answer
 from src.landmarks.table import Landmark
@@ -36,11 +38,18 @@ WINDOW = 8  # photos before and after in time, and in latitude, among which thes
 
 @dataclass(frozen=True)
 class Taken:
-    """When and where a photo was taken, as far as its file says."""
+    """When and where a photo was taken, as far as its file says.
 
-    time: datetime | None = None  # the camera's clock, without a zone
-    latitude: float | None = None  # degrees, WGS84
+    Attributes:
+        time: with a zone where the instant is known; else what the camera's clock said.
+        latitude, longitude: degrees, WGS84.
+        camera: whose clock it is (make, model, serial number); empty where that is not said.
+    """
+
+    time: datetime | None = None
+    latitude: float | None = None
     longitude: float | None = None
+    camera: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,7 @@ def revise(
     classes: int,
     *,
     together: bool = True,
+    shots: Sequence[str] | None = None,
 ) -> list[Revised]:
     """Update the answers of photos by their own positions and by their neighbours in time and place.
 
@@ -86,15 +96,21 @@ def revise(
         threshold: the smallest ``known`` at which an answer is given.
         classes: how many landmarks the model knows.
         together: whether neighbours count.
+        shots: what files of one shot have in common, as an edited copy and its original: they are no
+            neighbours of each other, and count once; if None, it is their content.
     """
+    shots = shots or digests
     first = {digest: i for i, digest in reversed(list(enumerate(digests)))}
     placed = {i: at_position(answers[i], taken[i], threshold) for i in first.values()}
-    candidates = _candidates({i: taken[i] for i in first.values()} if together else {})
+    nearby = _Nearby({i: taken[i] for i in first.values()} if together else {})
     updated = {}
     for digest, i in first.items():
-        weights = ((same_place(taken[i], taken[j]), j) for j in candidates.get(i, ()))
-        nearest = sorted((pair for pair in weights if pair[0] > 0.01), reverse=True)[:NEIGHBOURS]
-        neighbours = [(weight, placed[j]) for weight, j in nearest]
+        weights = ((same_place(taken[i], taken[j]), j) for j in nearby.to(i))
+        nearest: dict[str, tuple[float, Answer]] = {}
+        for weight, j in sorted((pair for pair in weights if pair[0] > 0.01), reverse=True):
+            if shots[j] != shots[i]:
+                nearest.setdefault(shots[j], (weight, placed[j]))
+        neighbours = list(nearest.values())[:NEIGHBOURS]
         answer = _posterior(placed[i], neighbours, threshold, classes) if neighbours else placed[i]
         best = answers[i].guesses[0].landmark
         far = distance_between(taken[i], best) if out_of_sight(taken[i], best) else None
@@ -125,15 +141,44 @@ def at_position(answer: Answer, taken: Taken, threshold: float) -> Answer:
     return _reweighed(answer, supported, max(0.0, 1 - likely), threshold)
 
 
-def _candidates(taken: dict[int, Taken]) -> dict[int, set[int]]:
+class _Nearby:
     """For each photo those next to it in time or latitude: all pairs of a library would be too many."""
-    found: dict[int, set[int]] = {i: set() for i in taken}
-    times = {i: t.time for i, t in taken.items() if t.time is not None}
-    latitudes = {i: t.latitude for i, t in taken.items() if t.latitude is not None}
-    for order in (sorted(times, key=times.__getitem__), sorted(latitudes, key=latitudes.__getitem__)):
-        for position, i in enumerate(order):
-            found[i].update(order[max(0, position - WINDOW) : position + WINDOW + 1])
-    return {i: others - {i} for i, others in found.items()}
+
+    def __init__(self, taken: dict[int, Taken]):
+        values: dict[str, dict[int, Any]] = defaultdict(dict)
+        for i, one in taken.items():
+            if one.time is not None:
+                values[f"clock of {one.camera}"][i] = one.time.replace(tzinfo=None)
+                if one.time.tzinfo is not None:
+                    values["instant"][i] = one.time
+            if one.latitude is not None:
+                values["latitude"][i] = one.latitude
+        self._places: dict[int, list[tuple[list[int], int]]] = defaultdict(list)
+        for by_photo in values.values():
+            order = sorted(by_photo, key=by_photo.__getitem__)
+            for position, i in enumerate(order):
+                self._places[i].append((order, position))
+
+    def to(self, i: int) -> set[int]:
+        """Up to `WINDOW` photos on both sides of a photo in each order that it is in."""
+        found: set[int] = set()
+        for order, position in self._places.get(i, ()):
+            found.update(order[max(0, position - WINDOW) : position + WINDOW + 1])
+        return found - {i}
+
+
+def minutes_between(a: Taken, b: Taken) -> float | None:
+    """Minutes between two photos, where their clocks can be compared.
+
+    That is between instants, or on one camera's clock; cameras that are not named count as one.
+    """
+    if a.time is None or b.time is None:
+        return None
+    if a.time.tzinfo is None or b.time.tzinfo is None:
+        if a.camera != b.camera:
+            return None
+        return abs(a.time.replace(tzinfo=None) - b.time.replace(tzinfo=None)) / timedelta(minutes=1)
+    return abs(a.time - b.time) / timedelta(minutes=1)
 
 
 def same_place(a: Taken, b: Taken) -> float:
@@ -141,9 +186,8 @@ def same_place(a: Taken, b: Taken) -> float:
     kilometres = distance_between(a, b)
     if kilometres is not None:
         return TRUST * math.exp(-kilometres / KILOMETRES)
-    if a.time is not None and b.time is not None:
-        return TRUST * math.exp(-abs((a.time - b.time).total_seconds()) / 60 / MINUTES)
-    return 0.0
+    minutes = minutes_between(a, b)
+    return 0.0 if minutes is None else TRUST * math.exp(-minutes / MINUTES)
 
 
 def distance_between(a: Taken | Landmark, b: Taken | Landmark) -> float | None:
@@ -151,6 +195,13 @@ def distance_between(a: Taken | Landmark, b: Taken | Landmark) -> float | None:
     if a.latitude is None or a.longitude is None or b.latitude is None or b.longitude is None:
         return None
     return distance_km(a.latitude, a.longitude, b.latitude, b.longitude)
+
+
+def is_on_earth(latitude: float | None, longitude: float | None) -> bool:
+    """Whether these are degrees of a place; 0, 0 is none, as of cameras that found no satellite."""
+    if latitude is None or longitude is None or latitude == longitude == 0:
+        return False
+    return abs(latitude) <= 90 and abs(longitude) <= 180  # False for NaN, too
 
 
 def distance_km(latitude1: float, longitude1: float, latitude2: float, longitude2: float) -> float:

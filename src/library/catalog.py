@@ -94,6 +94,26 @@ class Catalog:
         folder = path.rpartition(os.fsencode(os.sep))[0]
         return asdict(found) | {"path": path, "folder": folder, "error": error, "run": self.run}
 
+    def count_found(self) -> int:
+        """How many photos this run found that are files and may be read."""
+        return self._one("SELECT count(*) FROM files WHERE run = :run AND error IS NULL", run=self.run)
+
+    def found(self) -> Iterator[tuple[str, int]]:
+        """Their paths and times in nanoseconds; some may be left out meanwhile."""
+        rows = self._paged(
+            "SELECT path, mtime_ns FROM files WHERE run = :run AND error IS NULL AND", run=self.run
+        )
+        return ((os.fsdecode(path), mtime_ns) for path, mtime_ns in rows)
+
+    def photo_folders(self) -> Iterator[str]:
+        """The folders that they are in."""
+        statement = "SELECT DISTINCT folder FROM files WHERE run = ? AND error IS NULL ORDER BY folder"
+        return (os.fsdecode(folder) for (folder,) in self._db.execute(statement, (self.run,)))
+
+    def leave_out(self, path: str) -> None:
+        """Take a photo out of this run; what is known of it stays."""
+        self._db.execute("UPDATE files SET run = 0 WHERE path = ?", (os.fsencode(path),))
+
     def count_unanswered(self, model: str) -> int:
         """How many photos of this run the model has not answered for."""
         return self._one(f"SELECT count(*) {_UNANSWERED}", run=self.run, model=model)
@@ -126,7 +146,8 @@ class Catalog:
             if not isinstance(result, str) and result["known"] is not None:
                 self._db.execute(
                     "INSERT OR REPLACE INTO answers VALUES"
-                    " (:hash, :model, :known, :guesses, :taken, :latitude, :longitude, :thumbnail, :now)",
+                    " (:hash, :model, :known, :guesses, :taken, :latitude, :longitude, :camera, :thumbnail,"
+                    " :now)",
                     {**result, "model": model, "now": _now()},
                 )
             row = (content, error, os.fsencode(path))
@@ -143,7 +164,7 @@ class Catalog:
             threshold: the smallest ``known`` at which a landmark is recognised.
         """
         rows = self._db.execute(
-            "SELECT folder, path, files.hash, error, known, guesses, taken, latitude, longitude"
+            "SELECT folder, path, files.hash, error, known, guesses, taken, latitude, longitude, camera"
             " FROM files LEFT JOIN answers ON answers.hash = files.hash AND model = ?"
             " WHERE run = ? AND (known IS NOT NULL OR error IS NOT NULL) ORDER BY folder, path",
             (model, self.run),
@@ -290,6 +311,7 @@ def answer_row(report: PhotoReport) -> dict:
         "taken": taken.time and taken.time.isoformat(),
         "latitude": taken.latitude,
         "longitude": taken.longitude,
+        "camera": taken.camera,
         "thumbnail": report.thumbnail,
     }
 
@@ -297,9 +319,9 @@ def answer_row(report: PhotoReport) -> dict:
 def _report(
     path: str, digest: str, row: list, landmarks: Mapping[str, Landmark], threshold: float
 ) -> PhotoReport:
-    known, pairs, time, latitude, longitude = row
+    known, pairs, time, latitude, longitude, camera = row
     guesses = tuple(Guess(landmarks[name], probability) for name, probability in json.loads(pairs))
-    taken = Taken(time and datetime.fromisoformat(time), latitude, longitude)
+    taken = Taken(time and datetime.fromisoformat(time), latitude, longitude, camera)
     return PhotoReport(path, digest, taken=taken, answer=Answer.judged(guesses, known, threshold))
 
 

@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x4C6D5467  # marks the file as ours, in the header where SQLite has a place for that
 
 # Paths are bytes, as file systems have them: SQLite's texts cannot hold names that are no UTF-8.
@@ -15,16 +15,17 @@ CREATE TABLE files (
     mtime_ns INTEGER NOT NULL,
     hash TEXT,                  -- of the content, NULL until it has been read
     error TEXT,                 -- why it cannot be, tried again by the next run
-    run INTEGER NOT NULL        -- the last one that found the file
+    run INTEGER NOT NULL        -- the last one that found the file and did not leave it out
 );
 CREATE TABLE answers (
     hash TEXT NOT NULL,
     model TEXT NOT NULL,
     known REAL NOT NULL,
     guesses TEXT NOT NULL,      -- JSON, pairs of class and probability
-    taken TEXT,                 -- by the camera's clock
+    taken TEXT,                 -- by the camera's clock, with its zone if that is known
     latitude REAL,              -- of the camera, degrees
     longitude REAL,
+    camera TEXT NOT NULL,       -- whose clock it was
     thumbnail BLOB NOT NULL,    -- JPEG
     answered TEXT NOT NULL,
     PRIMARY KEY (hash, model)
@@ -98,6 +99,11 @@ def open_catalog(path: Path) -> sqlite3.Connection:
         if db.execute("PRAGMA application_id").fetchone() != (APPLICATION,):
             raise CatalogError(f"{path} is no catalog; move it away, or choose another --out.")
         [version] = db.execute("PRAGMA user_version").fetchone()
+        if version == 1:  # its answers know nothing of zones and cameras: the photos are looked at again
+            db.execute("DROP TABLE answers")
+            db.execute(f"CREATE TABLE answers{SCHEMA.partition('CREATE TABLE answers')[2].partition(';')[0]}")
+            db.execute(f"PRAGMA user_version = {VERSION}")
+            version = VERSION
         if version != VERSION:
             raise CatalogError(
                 f"{path} is a catalog of version {version}, and this program reads {VERSION}; "

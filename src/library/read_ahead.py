@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from typing import TypeVar
-
-from tqdm.auto import tqdm
 
 from src.inference.answers import Answering
 from src.inference.report import PhotoReport, answer_report, failure, read_report
 from src.photos.files import read_photo_file
-from src.progress import progress_bar
+
+logger = logging.getLogger(__name__)
 
 THUMBNAIL_SIDE = 240  # pixels, at most, of the longer side
 
@@ -43,7 +43,10 @@ def report_or_error(
         read: gives the whole file.
     """
     try:
-        return read_report(read(path), path, short_side=short_side, thumbnail_side=THUMBNAIL_SIDE)
+        report = read_report(read(path), path, short_side=short_side, thumbnail_side=THUMBNAIL_SIDE)
+        if report.note:
+            logger.warning("%s", report.note)
+        return report
     except Exception as error:  # one photo must never end a run of a million
         return failure(path, error)
 
@@ -56,6 +59,8 @@ def answer_or_error(report: PhotoReport, predictor: Answering) -> PhotoReport | 
         return failure(report.name, error)
 
 
-def progress(steps: Iterable[T] | None, total: int | None) -> tqdm:
-    """A progress bar with photos per second in a terminal, and nothing in a log."""
-    return progress_bar(steps, total=total, unit="photo", disable=None)
+def finding(result: Mapping | str, threshold: float) -> str:
+    """What is said of a photo while others are under way: an answer's row, or a sentence on why none is."""
+    if isinstance(result, str):
+        return "unreadable"
+    return "with a landmark" if (result["known"] or 0) >= threshold else ""

@@ -11,6 +11,7 @@ from src.inference.report import final_answers
 from src.landmarks.tags import Language, Tags, model_name, tags_for
 from src.library.catalog import Catalog
 from src.library.records import Record, record_of
+from src.library.takeout import Files, LocalFiles, Takeout, add_takeout
 
 LINES = 20  # of each list of the summary
 
@@ -22,6 +23,7 @@ def make_records(
     min_confidence: float | None,
     together: bool,
     language: Language = "en",
+    files: Files | None = None,
 ) -> Iterator[tuple[Record, Tags | None, str]]:
     """A record for each photo, with its tags and the digest of its content.
 
@@ -32,11 +34,14 @@ def make_records(
         min_confidence: the smallest ``known`` that counts as recognised, if not the model's own.
         together: whether photos of one folder are evidence for each other.
         language: of the landmark's name in tags, see `tags_for`.
+        files: where the photos are, if not in folders of this machine.
     """
     threshold = predictor.known_threshold if min_confidence is None else min_confidence
     name = model_name(predictor.info)
     landmarks = {landmark.class_name: landmark for landmark in predictor.landmarks}
+    takeout = Takeout(files or LocalFiles())
     for reports, errors in catalog.folders(model, landmarks, threshold):
+        reports = add_takeout(reports, takeout)
         answers = final_answers(reports, threshold, len(landmarks), together=together)
         for report, revised in zip(reports, answers, strict=True):
             tags = tags_for(revised.answer, name, language)

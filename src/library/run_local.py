@@ -9,10 +9,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from src.inference.answers import Answering
 from src.inference.report import PhotoReport
 from src.library.catalog import Catalog, answer_row
-from src.library.read_ahead import ahead, answer_or_error, progress, report_or_error
+from src.library.read_ahead import ahead, answer_or_error, finding, report_or_error
+from src.progress import Tally
 
 
-def answer_all(catalog: Catalog, predictor: Answering, model: str, workers: int | None) -> None:
+def answer_all(
+    catalog: Catalog,
+    predictor: Answering,
+    model: str,
+    workers: int | None,
+    threshold: float | None = None,
+) -> None:
     """Ask the model about every photo that it has not answered for; each answer is safe from a kill at once.
 
     The threads that read photos also ask, so that no core waits while there is either to do.
@@ -22,15 +29,19 @@ def answer_all(catalog: Catalog, predictor: Answering, model: str, workers: int 
         predictor: the model.
         model: its name in the catalog.
         workers: how many threads; if None, one more than there are cores, as some always wait, up to 5.
+        threshold: the smallest ``known`` that is counted as a landmark meanwhile, if not the model's own.
     """
     workers = workers or min(4, os.cpu_count() or 1) + 1
     pool = ThreadPoolExecutor(workers)
     try:
         paths = catalog.unanswered(model)
         reading = ((path, pool.submit(report_or_error, path, predictor.short_side)) for path in paths)
-        reports = progress(ahead(reading, 2 * workers), catalog.count_unanswered(model))
-        for path, report in ahead(_answering(catalog, predictor, model, pool, reports), workers):
-            catalog.save(path, model, report if isinstance(report, str) else answer_row(report))
+        jobs = _answering(catalog, predictor, model, pool, ahead(reading, 2 * workers))
+        with Tally(catalog.count_unanswered(model)) as tally:
+            for path, report in ahead(jobs, workers):
+                result = report if isinstance(report, str) else answer_row(report)
+                catalog.save(path, model, result)
+                tally.add(finding(result, predictor.known_threshold if threshold is None else threshold))
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -21,9 +21,10 @@ import pyarrow
 from src.files import printable
 from src.inference.report import PhotoReport
 from src.library.catalog import Catalog, answer_row
-from src.library.read_ahead import answer_or_error, progress, report_or_error
+from src.library.read_ahead import answer_or_error, finding, report_or_error
 from src.library.remote import Addressed
 from src.photos.files import read_photo_file
+from src.progress import Tally
 
 TASK = 32  # photos that go to a worker at a time, and that another has to do again where it dies
 RETRIES = 4  # of a task: machines come and go, but a photo that kills its worker must not go round for ever
@@ -39,6 +40,7 @@ _ANSWER = pyarrow.schema(
         "taken": pyarrow.string(),
         "latitude": pyarrow.float64(),
         "longitude": pyarrow.float64(),
+        "camera": pyarrow.string(),
         "thumbnail": pyarrow.binary(),
     }
 )
@@ -80,7 +82,14 @@ class Worker:
         return {"path": path, **answer_row(report)}
 
 
-def answer_all(catalog: Catalog, export: bytes, model: str, workers: int | None, address: str | None) -> None:
+def answer_all(
+    catalog: Catalog,
+    export: bytes,
+    model: str,
+    workers: int | None,
+    address: str | None,
+    threshold: float,
+) -> None:
     """Ask the model about every photo that it has not answered for, as `src.library.run_local` does.
 
     Args:
@@ -89,6 +98,7 @@ def answer_all(catalog: Catalog, export: bytes, model: str, workers: int | None,
         model: its name in the catalog.
         workers: how many processes answer, each on a core of its own; as many as there are cores if None.
         address: where the photos are, if not in a folder that every machine has.
+        threshold: the smallest ``known`` that is counted as a landmark meanwhile.
 
     Raises:
         ClusterError: the cluster that ``RAY_ADDRESS`` names is not there, or a task failed again and again.
@@ -96,11 +106,12 @@ def answer_all(catalog: Catalog, export: bytes, model: str, workers: int | None,
     tasks = list(_tasks(catalog.unanswered(model)))
     if not tasks:
         return
-    with _connected(workers) as size, progress(None, catalog.count_unanswered(model)) as bar:
+    with _connected(workers) as size, Tally(catalog.count_unanswered(model)) as tally:
         for answers in _answers(tasks, min(size, len(tasks)), export, address):
             for row in answers.to_pylist():
-                catalog.save(os.fsdecode(row["path"]), model, row["error"] or row)
-            bar.update(len(answers))
+                result = row["error"] or row
+                catalog.save(os.fsdecode(row["path"]), model, result)
+                tally.add(finding(result, threshold))
 
 
 def _tasks(paths: Iterator[str]) -> Iterator[pyarrow.Table]:

@@ -13,7 +13,9 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+MAX_SCANS = 100  # passes over a JPEG: progressive ones have 10, and each takes long but few bytes
 MAX_PARTS = 100_000  # segments, chunks or blocks; a 50 MB PNG in chunks of 8 kB has 6,400
 MAX_RESOURCES = 200  # of Photoshop in a segment, in which IPTC is looked for
 MAX_BLOCK = 2**20  # bytes of EXIF, XMP or IPTC; of a larger block, one byte more than this is kept
@@ -43,6 +45,8 @@ class Contents:
     exif: bytes = b""  # a TIFF structure
     xmp: bytes = b""
     iptc: bytes = b""
+    scans: int = 1  # passes over the picture of a JPEG, counted up to one more than `MAX_SCANS`
+    cut: bool = False  # whether it is a JPEG without an end; `picture` has got one
 
 
 def jpeg_segments(photo: bytes) -> Iterator[tuple[int, int, int]]:
@@ -117,12 +121,18 @@ def take_apart(photo: bytes, kind: str) -> Contents:
 
 
 def _jpeg(photo: bytes) -> Contents:
-    picture, pixels = [photo[:2]], len(photo)
-    blocks: dict[str, bytes] = {}
+    picture, pixels, upto, scans, marker = [photo[:2]], len(photo), len(photo), 0, 0
+    blocks: dict[str, Any] = {}
     for marker, start, end in jpeg_segments(photo):
-        if marker in (START_OF_SCAN, END_OF_IMAGE):  # what follows an end without a scan is another picture
-            pixels = start if marker == START_OF_SCAN else len(photo)
+        if scans and _ends_in_header(photo, marker, start):
+            upto = start
             break
+        if marker == START_OF_SCAN:
+            pixels, scans = min(pixels, start), scans + 1
+        if scans > MAX_SCANS:
+            break
+        if scans:
+            continue  # all that follows belongs to the picture
         if not is_metadata(photo, marker, start):
             picture.append(photo[start:end])
         elif marker == APP1 and photo.startswith(b"Exif\0\0", start + 4):
@@ -131,7 +141,15 @@ def _jpeg(photo: bytes) -> Contents:
             blocks.setdefault("xmp", photo[start + 4 + len(_XMP_IN_JPEG) : end])
         elif marker == APP13 and (iptc := _photoshop_iptc(photo[start + 4 : end])):
             blocks.setdefault("iptc", iptc)
-    return Contents(b"".join([*picture, photo[pixels:]]), **blocks)
+    cut = scans <= MAX_SCANS and marker != END_OF_IMAGE
+    ends = b"\xff\xd9" if cut else b""  # the decoder fills what is missing
+    return Contents(b"".join([*picture, photo[pixels:upto], ends]), **blocks, scans=scans, cut=cut)
+
+
+def _ends_in_header(photo: bytes, marker: int, start: int) -> bool:
+    """Whether a JPEG is cut within a segment, and not within the pixels behind it."""
+    size = photo[start + 2 : start + 4]
+    return marker != END_OF_IMAGE and (len(size) < 2 or start + 2 + int.from_bytes(size) > len(photo))
 
 
 def is_metadata(photo: bytes, marker: int, start: int) -> bool:
@@ -141,23 +159,27 @@ def is_metadata(photo: bytes, marker: int, start: int) -> bool:
 
 
 def _photoshop_iptc(segment: bytes) -> bytes:
+    return iptc_in_resources(segment[len(_PHOTOSHOP) :]) if segment.startswith(_PHOTOSHOP) else b""
+
+
+def iptc_in_resources(resources: bytes) -> bytes:
     """The IPTC block in Photoshop's image resources (Photoshop File Formats, "Image Resource Blocks")."""
-    at = len(_PHOTOSHOP) if segment.startswith(_PHOTOSHOP) else len(segment)
+    at = 0
     for _ in range(MAX_RESOURCES):
-        if segment[at : at + 4] != b"8BIM":
+        if resources[at : at + 4] != b"8BIM":
             break
-        number, name = int.from_bytes(segment[at + 4 : at + 6]), segment[at + 6 : at + 7]
+        number, name = int.from_bytes(resources[at + 4 : at + 6]), resources[at + 6 : at + 7]
         at += 6 + (len(name) + sum(name) + 1) // 2 * 2
-        size = int.from_bytes(segment[at : at + 4])
+        size = int.from_bytes(resources[at : at + 4])
         if number == _IPTC_IN_PHOTOSHOP:
-            return segment[at + 4 : at + 4 + size]
+            return resources[at + 4 : at + 4 + size]
         at += 4 + size + size % 2
     return b""
 
 
 def _png(photo: bytes) -> Contents:
     picture, at = [photo[:8]], 8
-    blocks: dict[str, bytes] = {}
+    blocks: dict[str, Any] = {}
     for kind, start, end in png_chunks(photo):
         at = end
         if is_picture(kind) and kind not in (b"acTL", b"fcTL", b"fdAT"):
@@ -202,7 +224,7 @@ def _raw_profile(text: bytes) -> bytes:
 
 
 def _webp(photo: bytes) -> Contents:
-    blocks: dict[str, bytes] = {}
+    blocks: dict[str, Any] = {}
     for kind, start, _ in webp_chunks(photo):
         if kind in (b"EXIF", b"XMP "):
             size = min(int.from_bytes(photo[start + 4 : start + 8], "little"), MAX_BLOCK + 1)

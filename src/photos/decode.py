@@ -1,9 +1,7 @@
 """Bytes from anyone become an upright RGB picture, or one sentence that says why not.
 
-The one decoder of training, evaluation, app and tagger. Pillow does the work, and only its decoders of the
-formats named here, chosen by what the bytes are and not by the file's name. They get no metadata to see, as
-that is read within limits of our own (`containers`, `exif`, `xmp`). They are called directly, as `Image.open`
-would warn of large pictures: their size is checked here, and warnings can only be silenced for all threads.
+The one decoder of training, evaluation, app and tagger. Pillow does the work; `headers` says with which of
+its decoders, and lets nothing through that would cost too much time or memory.
 """
 
 from __future__ import annotations
@@ -12,48 +10,21 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
-from types import ModuleType
 
-from PIL import GifImagePlugin, Image, ImageCms, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import Image, ImageCms, JpegImagePlugin
 
 from src.files import shown_name
-from src.photos.containers import MAX_BLOCK, START_OF_SCAN, Contents, jpeg_segments, take_apart
-from src.photos.errors import PhotoError
-from src.photos.exif import Exif
+from src.photos.errors import NotAPictureError, PhotoError
+from src.photos.formats import FORMATS, format_of
+from src.photos.headers import Header, open_header
 
-
-def _load_pillow_heif() -> ModuleType | None:
-    try:
-        import pillow_heif
-    except ImportError:  # everything but HEIC works without it
-        return None
-    # Only the picture itself is wanted, so the other pictures in the file are not even unpacked.
-    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
-    return pillow_heif
-
-
-pillow_heif = _load_pillow_heif()
-
-FORMATS = "JPEG, PNG, WebP, GIF or HEIC"
 SHORT_SIDE = 768  # pixels, unless told otherwise; larger pictures are shrunk, but not below this
 LONG_SIDE = 8192  # pixels; a strip longer than this is shrunk below SHORT_SIDE
 SMALLEST_SIDE = 32  # pixels; the smallest picture the exported models take
 MAX_BYTES = 50 * 2**20
-MAX_PIXELS = 64_000_000  # the picture is unpacked whole: up to 4 bytes a pixel
-MAX_JPEG_PIXELS = 160_000_000  # a baseline JPEG is shrunk while it is decoded
-MAX_SCANS = 100  # passes over a JPEG: progressive ones have 10, and each takes long but few bytes
+MOST_MISSING = 0.05  # of the rows of a JPEG that ends too early; one that lacks more is refused
+BLURRED_SCANS = 2  # passes after which a progressive JPEG that ends too early is still blurred
 
-# ISO base media "brands" of HEIC files: still pictures coded with HEVC, single or in a sequence.
-_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
-_HEIC_BRANDS |= {b"mif1", b"msf1"}
-
-_PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
-    "JPEG": JpegImagePlugin.JpegImageFile,
-    "PNG": PngImagePlugin.PngImageFile,
-    "WEBP": WebPImagePlugin.WebPImageFile,
-    "GIF": GifImagePlugin.GifImageFile,
-}
 _XMP_ORIENTATION = re.compile(rb"""tiff:Orientation(?:=["']|>)([1-8])""")
 _UPRIGHT = {  # EXIF orientation -> what turns the stored picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -71,20 +42,22 @@ class OpenedPhoto:
 
     Attributes:
         name: of the file, fit to be shown.
-        format: "JPEG", "PNG", "WEBP", "GIF" or "HEIF".
+        format: as `formats.format_of` names it: "JPEG", "HEIF", "RAW".
         exif: what its EXIF says, and `exif_block` as it stands in the file.
         xmp: its XMP packet, empty if there is none; one that is too large is cut.
         iptc: its IPTC block, empty if there is none.
         orientation: how to turn the stored picture upright, as EXIF numbers it; 1 where it is.
+        note: a sentence on what is missing of the picture, known once it was decoded; empty where nothing is.
     """
 
-    def __init__(self, name: str, kind: str, header: Image.Image, contents: Contents):
-        self.name, self.format = name, kind
-        self.exif_block, self.exif = contents.exif, Exif(contents.exif[:MAX_BLOCK])
+    def __init__(self, name: str, kind: str, header: Header):
+        contents = header.contents
+        self.name, self.format, self.note = name, kind, ""
+        self.exif_block, self.exif = contents.exif, header.exif
         self.xmp, self.iptc = contents.xmp.rstrip(b"\0"), contents.iptc
-        self.orientation = self._orientation()
-        self._header: Image.Image | None = header
-        self._bytes = len(contents.picture)
+        self.orientation = header.orientation or self._orientation()
+        self._header: Image.Image | None = header.picture
+        self._bytes, self._scans, self._cut = len(contents.picture), contents.scans, contents.cut
 
     def picture(self, short_side: int = SHORT_SIDE) -> Image.Image:
         """Decode the picture, the first frame of an animation. This can be done once.
@@ -108,6 +81,8 @@ class OpenedPhoto:
             if isinstance(decoded, JpegImagePlugin.JpegImageFile):
                 _draft(decoded, short_side, self._bytes)
             decoded.load()
+            if self._cut:
+                self.note = self._missing(decoded)
             picture = _to_rgb(decoded, short_side)
             turn = _UPRIGHT.get(self.orientation)
             picture = picture.transpose(turn) if turn is not None else picture
@@ -120,35 +95,47 @@ class OpenedPhoto:
         return picture
 
     def _orientation(self) -> int:
-        if self.format == "HEIF":  # its own transformations are applied by its decoder
-            return 1
+        """What EXIF says, or else XMP."""
         in_xmp = _XMP_ORIENTATION.search(self.xmp)
         return self.exif.orientation or (int(in_xmp[1]) if in_xmp else 1)
 
+    def _missing(self, jpeg: Image.Image) -> str:
+        """A sentence on what a JPEG lacks that ends too early.
+
+        Raises:
+            ValueError: it lacks too much.
+        """
+        progressive = "progressive" in jpeg.info
+        rows = _missing_rows(jpeg) / jpeg.height
+        if rows > MOST_MISSING or (progressive and self._scans <= BLURRED_SCANS):
+            raise ValueError("too much is missing")
+        if progressive:
+            return f"{self.name} is incomplete: the finest details of the picture may be missing."
+        return (
+            f"{self.name} is incomplete: the lowest {max(rows, 0.01):.0%} of the picture are missing."
+            if rows
+            else ""
+        )
+
 
 def open_photo(data: bytes, name: str = "photo") -> OpenedPhoto:
-    """Read the header of a JPEG, PNG, WebP, GIF or HEIC file; no pixel is decoded.
+    """Read the header of a photo file of one of the `FORMATS`; no pixel is decoded.
 
     Args:
         data: the whole file.
         name: the file's name, used in messages only.
 
     Raises:
-        PhotoError: not a picture of these formats, damaged or too large.
+        PhotoError: damaged or too large; NotAPictureError where it is not of these formats.
     """
     name = shown_name(name)
     check_size(len(data), name)
-    kind = _format_of(data, name)
+    kind = format_of(data)
+    if kind is None:
+        raise NotAPictureError(f"{name} is not a picture that can be read here; use {FORMATS}.")
     with _explained_damage(name):
-        if kind == "HEIF":
-            header, contents = _open_heif(data, name)
-        else:
-            contents = take_apart(data, kind)
-            _check_before_opening(contents.picture, kind, name)
-            header = _PLUGINS[kind](io.BytesIO(contents.picture))
-        shrinks = kind == "JPEG" and not header.info.get("progressive")
-        _check_pixels(header.size, MAX_JPEG_PIXELS if shrinks else MAX_PIXELS, name)
-    return OpenedPhoto(name, kind, header, contents)
+        header = open_header(data, kind, name)
+    return OpenedPhoto(name, kind, header)
 
 
 def read_photo(data: bytes, name: str = "photo", short_side: int = SHORT_SIDE) -> Image.Image:
@@ -185,41 +172,6 @@ def check_size(size: int, name: str) -> None:
         )
 
 
-def _format_of(data: bytes, name: str) -> str:
-    """Pillow's name of the format, from the first bytes."""
-    if data[:3] == b"\xff\xd8\xff":
-        return "JPEG"
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return "PNG"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data[:6] in (b"GIF87a", b"GIF89a"):
-        return "GIF"
-    if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
-        return "HEIF"
-    raise PhotoError(f"{name} is not a picture that can be read here; use {FORMATS}.")
-
-
-def _open_heif(data: bytes, name: str) -> tuple[Image.Image, Contents]:
-    """The same for a HEIC file, which libheif takes apart."""
-    if pillow_heif is None:
-        raise PhotoError(
-            f"{name} is a HEIC picture, which this computer cannot read: install pillow-heif, "
-            "or save the picture as JPEG."
-        )
-    header = pillow_heif.HeifImageFile(io.BytesIO(data))
-    exif, xmp = header.info.pop("exif", None) or b"", header.info.pop("xmp", None) or b""
-    return header, Contents(b"", exif[: MAX_BLOCK + 1], xmp[: MAX_BLOCK + 1])
-
-
-def _check_before_opening(picture: bytes, kind: str, name: str) -> None:
-    """Refuse what would cost Pillow time or memory when it opens the file."""
-    if kind == "WEBP":
-        _check_webp_canvas(picture, name)
-    if kind == "JPEG" and _scans(picture) > MAX_SCANS:
-        raise PhotoError(f"{name} is stored in too many passes to be read; save it anew as a JPEG.")
-
-
 def _draft(jpeg: JpegImagePlugin.JpegImageFile, short_side: int, size: int) -> None:
     """Let the decoder shrink by 2, 4 or 8 and read all `size` bytes at once, a tenth quicker."""
     factor = max((f for f in (2, 4, 8) if min(jpeg.size) // f >= short_side), default=1)
@@ -227,26 +179,11 @@ def _draft(jpeg: JpegImagePlugin.JpegImageFile, short_side: int, size: int) -> N
     jpeg.decodermaxblock = size
 
 
-def _check_pixels(size: tuple[int, int], limit: int, name: str) -> None:
-    """Raise PhotoError for a picture of more than `limit` pixels."""
-    if size[0] * size[1] > limit:
-        raise PhotoError(
-            f"{name} is {size[0]} × {size[1]} pixels, too large a picture to read; use a smaller copy."
-        )
-
-
-def _check_webp_canvas(data: bytes, name: str) -> None:
-    """Check the canvas before Pillow opens the file: older versions set its memory aside at once."""
-    if data[12:16] == b"VP8X":
-        width = int.from_bytes(data[24:27], "little") + 1
-        height = int.from_bytes(data[27:30], "little") + 1
-        _check_pixels((width, height), MAX_PIXELS, name)
-
-
-def _scans(jpeg: bytes) -> int:
-    """How many passes over the picture follow each other, counted up to the limit."""
-    scans = (marker for marker, _, _ in jpeg_segments(jpeg) if marker == START_OF_SCAN)
-    return sum(1 for _ in islice(scans, MAX_SCANS + 1))
+def _missing_rows(jpeg: Image.Image) -> int:
+    """Rows at the bottom in middle gray: libjpeg fills with it what it had no data for."""
+    other = [0 if value in (127, 128) else 255 for value in range(256)]
+    rest = jpeg.point(other * len(jpeg.getbands())).getbbox()
+    return jpeg.height - (rest[3] if rest else 0)
 
 
 def _to_rgb(picture: Image.Image, short_side: int) -> Image.Image:

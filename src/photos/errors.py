@@ -7,6 +7,10 @@ class PhotoError(ValueError):
     """The photo cannot be used; the message says why and what to do."""
 
 
+class NotAPictureError(PhotoError):
+    """The bytes are no picture of a format that is read, whatever the file is called."""
+
+
 class MetadataError(ValueError):
     """Metadata cannot be read or written; the message names the file and says what to do."""
 

@@ -8,14 +8,22 @@ from __future__ import annotations
 import math
 import struct
 
-ORIENTATION, DESCRIPTION, TAKEN = 0x0112, 0x010E, 0x9003
+ORIENTATION, DESCRIPTION, MAKE, MODEL = 0x0112, 0x010E, 0x010F, 0x0110
+SERIAL = 0xA431  # of the camera's body
+TAKEN, DIGITIZED = 0x9003, 0x9004  # by the camera's clock
+OFFSET, OFFSET_TAKEN, OFFSET_DIGITIZED = 0x9010, 0x9011, 0x9012  # its zone
+FRACTION_TAKEN, FRACTION_DIGITIZED = 0x9291, 0x9292  # digits behind the second
 LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, METHOD = 1, 2, 3, 4, 27  # in the GPS block
+GPS_TIME, GPS_DATE = 7, 29  # in UTC
 
 _PHOTO, _GPS = 0x8769, 0x8825  # tags that say where blocks of further ones are
 _WANTED = {
-    "": (ORIENTATION, DESCRIPTION, _PHOTO, _GPS),
-    "photo": (TAKEN,),
-    "gps": (LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, METHOD),
+    "": (ORIENTATION, DESCRIPTION, MAKE, MODEL, _PHOTO, _GPS),
+    "photo": (
+        *(SERIAL, TAKEN, DIGITIZED, OFFSET, OFFSET_TAKEN, OFFSET_DIGITIZED),
+        *(FRACTION_TAKEN, FRACTION_DIGITIZED),
+    ),
+    "gps": (LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, METHOD, GPS_TIME, GPS_DATE),
 }
 _FORMATS = {
     1: "B",
@@ -33,6 +41,9 @@ _FORMATS = {
 }
 _MAX_TEXT, _MAX_NUMBERS = 2**16, 8
 
+# TIFF, and what stands in its place in raw files of Olympus and Panasonic
+_ORDERS = {b"II*\0": "<", b"MM\0*": ">", b"IIRO": "<", b"IIRS": "<", b"MMOR": ">", b"IIU\0": "<"}
+
 Value = bytes | tuple[float, ...]  # texts as they stand in the file; numbers, of which 1/0 and 0/0 are NaN
 Tags = dict[int, Value]
 
@@ -42,21 +53,21 @@ class Exif:
 
     Attributes:
         main, photo, gps: tags and values of the three blocks.
+
+    Args:
+        block: a TIFF structure.
+        photo, gps: structures of their own, where these two are not within the first.
     """
 
-    def __init__(self, block: bytes):
+    def __init__(self, block: bytes, photo: bytes = b"", gps: bytes = b""):
         while block.startswith(b"Exif\0\0"):
             block = block[6:]
-        self.main: Tags = {}
-        self.photo: Tags = {}
-        self.gps: Tags = {}
-        order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
-        if order and len(block) >= 8:
-            self.main = _tags(block, order, struct.unpack_from(order + "L", block, 4)[0], _WANTED[""])
-            self.photo, self.gps = (
-                _tags(block, order, int(number(self.main.get(tag)) or 0), _WANTED[name])
-                for tag, name in ((_PHOTO, "photo"), (_GPS, "gps"))
-            )
+        self.main = _first_tags(block, _WANTED[""])
+        self.photo = _first_tags(photo, _WANTED["photo"])
+        self.gps = _first_tags(gps, _WANTED["gps"])
+        if order := _ORDERS.get(block[:4]):
+            for tag, name, tags in ((_PHOTO, "photo", self.photo), (_GPS, "gps", self.gps)):
+                tags.update(_tags(block, order, int(number(self.main.get(tag)) or 0), _WANTED[name]))
 
     @property
     def orientation(self) -> int:
@@ -79,6 +90,14 @@ def text(value: Value | None) -> str:
         return value.decode().strip()
     except UnicodeDecodeError:
         return value.decode("latin-1").strip()
+
+
+def _first_tags(block: bytes, wanted: tuple[int, ...]) -> Tags:
+    """The wanted tags of a structure's first directory."""
+    order = _ORDERS.get(block[:4])
+    if order is None or len(block) < 8:
+        return {}
+    return _tags(block, order, struct.unpack_from(order + "L", block, 4)[0], wanted)
 
 
 def _tags(block: bytes, order: str, at: int, wanted: tuple[int, ...]) -> Tags:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
@@ -10,10 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from src.files import FileError, explained, printable, read, shown_name
+from src.files import FileError, explained, patiently, printable, shown_name
 from src.photos.decode import check_size
-
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".heic", ".heif")  # of `decode.FORMATS`
+from src.photos.formats import SUFFIXES, format_of
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def find_photos(
         for entry in entries:
             if _is_folder(entry):
                 (links if entry.is_symlink() else waiting).append(entry.path)
-            elif called_like_photo(entry.name, passed_over):
+            elif _is_still_called_film(entry) or called_like_photo(entry.name, passed_over):
                 yield _found(entry.path)
 
 
@@ -74,6 +74,17 @@ def called_like_photo(name: str, passed_over: Counter | None) -> bool:
     return False
 
 
+def _is_still_called_film(entry: os.DirEntry) -> bool:
+    """Whether a file ends in .MOV as films do and is a HEIC picture, as phones name some of Live Photos."""
+    if not entry.name.lower().endswith(".mov"):
+        return False
+    try:
+        with open(entry.path, "rb") as file:
+            return stat.S_ISREG(os.fstat(file.fileno()).st_mode) and format_of(file.read(64)) == "HEIF"
+    except OSError:
+        return False
+
+
 def read_photo_file(path: str | Path) -> bytes:
     """A whole photo file.
 
@@ -83,20 +94,37 @@ def read_photo_file(path: str | Path) -> bytes:
     """
     path = Path(path)
     with explained(path, "read"):
-        size = path.stat().st_size
-    check_size(max(1, size), path.name)  # that it is empty is for its reader to say
-    return read(path)
+        return patiently(lambda: _whole(path))
+
+
+def _whole(path: Path) -> bytes:
+    """The same, but raises OSError; one with EBUSY where the file changes meanwhile."""
+    before = path.stat()
+    check_size(max(1, before.st_size), path.name)  # that it is empty is for its reader to say
+    data, after = path.read_bytes(), path.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+    return data
+
+
+def _status(path: str | Path) -> os.stat_result:
+    path = Path(path)
+    with explained(path, "read"):
+        return patiently(path.stat)
 
 
 def _identity(path: str | Path) -> tuple[int, int]:
-    with explained(Path(path), "read"):
-        status = Path(path).stat()
+    status = _status(path)
     return status.st_dev, status.st_ino
 
 
 def _entries(folder: str) -> list[os.DirEntry]:
-    with explained(Path(folder), "read"), os.scandir(folder) as entries:
-        return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
+    def listed() -> list[os.DirEntry]:
+        with os.scandir(folder) as entries:
+            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
+
+    with explained(Path(folder), "read"):
+        return patiently(listed)
 
 
 def _is_folder(entry: os.DirEntry) -> bool:
@@ -108,8 +136,7 @@ def _is_folder(entry: os.DirEntry) -> bool:
 
 def _found(path: str) -> Found:
     try:
-        with explained(Path(path), "read"):
-            status = Path(path).stat()
+        status = _status(path)
     except FileError as error:
         return Found(path, error=str(error))
     if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
 
-from src.landmarks.evidence import Taken
+from src.landmarks.evidence import Taken, is_on_earth
 from src.landmarks.tags import clean
-from src.photos import exif
+from src.photos import exif, times
 from src.photos.decode import OpenedPhoto
 from src.photos.errors import MetadataError
 from src.photos.xmp import ESTIMATE, KEYS, degrees, read_properties
 
 _SPOT = ("exif:GPSLatitude", "exif:GPSLongitude", "exif:GPSProcessingMethod")
-_TIMES = ("exif:DateTimeOriginal", "photoshop:DateCreated")  # the latter is IPTC's name for the former
+_REFS = ("exif:GPSLatitudeRef", "exif:GPSLongitudeRef")  # not in the standard, but in files of old programs
 _IPTC = {25: "dc:subject", 120: "dc:description", 90: "photoshop:City", 101: "photoshop:Country"}
 
 
 def read_taken(photo: OpenedPhoto) -> Taken:
     """When and where a photo was taken, as far as it says so; broken metadata says nothing.
 
-    Both are from its EXIF, else from its XMP. The time is that of the camera's clock, without a zone.
-    There are no coordinates where they were predicted here, or say nowhere: void values, or 0, 0 as of
-    cameras that found no satellite.
+    All is from its EXIF, else from its XMP. The time is that of the camera's clock, with its zone where the
+    photo says it or also has GPS time; or it is GPS time. There are no coordinates where they were predicted
+    here, or say nowhere: void values, or 0, 0 as of cameras that found no satellite.
     """
-    said = _said_in_xmp(photo, (*_SPOT, *_TIMES))
-    times = [exif.text(photo.exif.photo.get(exif.TAKEN)).replace(":", "-", 2)]
-    times += [value for key in _TIMES for value in said[key]]
-    time = next(filter(None, map(_time, times)), None)
+    said = _said_in_xmp(photo, (*_SPOT, *_REFS, *times.KEYS))
+    time, camera = times.read_time(photo.exif, said)
     spots = []
     if not _estimated(photo.exif.gps.get(exif.METHOD)):
         spots.append(
@@ -37,8 +34,14 @@ def read_taken(photo: OpenedPhoto) -> Taken:
             )
         )
     if not any(ESTIMATE in method for method in said[_SPOT[2]]):
-        spots.append((degrees(said[_SPOT[0]]), degrees(said[_SPOT[1]])))
-    return Taken(time, *next((spot for spot in spots if _on_earth(*spot)), (None, None)))
+        spots.append(
+            (
+                _directed(degrees(said[_SPOT[0]]), said[_REFS[0]], "NS"),
+                _directed(degrees(said[_SPOT[1]]), said[_REFS[1]], "EW"),
+            )
+        )
+    spot = next((spot for spot in spots if is_on_earth(*spot)), (None, None))
+    return Taken(time, *spot, camera)
 
 
 def said_by(photo: OpenedPhoto) -> dict[str, list[str]]:
@@ -83,14 +86,6 @@ def _decoded(text: bytes) -> str:
         return text.decode("latin-1")
 
 
-def _time(text: str) -> datetime | None:
-    """A time such as "2024-05-01 12:34:56" or "2024-05-01T12:34:56.00+02:00", in whole seconds."""
-    try:
-        return datetime.strptime(text.strip()[:19].replace("T", " "), "%Y-%m-%d %H:%M:%S")
-    except ValueError:
-        return None
-
-
 def _estimated(method: exif.Value | None) -> bool:
     """Whether a GPS processing method is ours; EXIF puts eight bytes with the character set before it."""
     return isinstance(method, bytes) and ESTIMATE.encode() in method
@@ -110,7 +105,11 @@ def _degrees(gps: exif.Tags, tag: int, letters: str) -> float | None:
     return -degrees if letter == letters[1] else degrees
 
 
-def _on_earth(latitude: float | None, longitude: float | None) -> bool:
-    if latitude is None or longitude is None or latitude == longitude == 0:
-        return False
-    return abs(latitude) <= 90 and abs(longitude) <= 180  # False for NaN, too
+def _directed(number: float | None, refs: list[str], letters: str) -> float | None:
+    """A coordinate of XMP with the direction that some programs give apart; None where both disagree."""
+    letter = refs[0].upper()[:1] if refs else ""
+    if number is None or not letter or letter not in letters:
+        return number
+    if letter == letters[1]:
+        return -abs(number)
+    return number if number >= 0 else None

@@ -19,7 +19,9 @@ NAMINGS: tuple[Naming, ...] = get_args(Naming)
 EXTENSION = "photoshop:SidecarForExtension"
 
 _RAW = re.compile(r"\.(dng|cr[23w]|nef|nrw|arw|sr[2fw]|orf|raf|rw2|pef|x3f|3fr|iiq|raw)", re.IGNORECASE)
-_PHOTO = re.compile(rf"\.(jpe?g?|png|webp|gif|hei[cf]|avif|tiff?|psd|bmp|jxl)|{_RAW.pattern}", re.IGNORECASE)
+_PHOTO = re.compile(
+    rf"\.(jpe?g?|jfif|png|webp|gif|hei[cf]|hif|avif|tiff?|psd|bmp|jxl)|{_RAW.pattern}", re.IGNORECASE
+)
 _FILM = re.compile(r"\.(mov|mp4|m4v|avi|mts|3gp)", re.IGNORECASE)
 
 

@@ -211,7 +211,7 @@ def _too_much(name: str) -> MetadataError:
 
 def uri(key: str) -> str:
     """A name such as "dc:subject" as the parser has it: namespace, space, name."""
-    prefix, _, name = key.partition(":")
+    prefix, _, name = key.rpartition(":")  # a namespace may stand in the place of its prefix
     return f"{NAMESPACES.get(prefix, prefix)} {name}"
 
 

@@ -1,0 +1,109 @@
+"""Before the model is asked: which photos are wanted, and whether tags can be put beside them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import date, datetime
+from pathlib import Path
+
+from src.files import printable
+from src.library.catalog import Catalog
+from src.library.read_ahead import ahead
+from src.library.takeout import LocalFiles, Takeout
+from src.photos.decode import OpenedPhoto, open_photo
+from src.photos.files import read_photo_file
+from src.photos.read_metadata import read_taken, said_by
+from src.photos.sidecar_names import find_sidecar
+from src.photos.xmp import KEYS, read_properties
+from src.progress import Tally
+
+THREADS = 4
+_KEYWORDS = ("dc:subject", "digiKam:TagsList", "lr:hierarchicalSubject")
+_POSITION = "exif:GPSLatitude"
+
+
+class ClosedError(RuntimeError):
+    """Nothing can be written; the message is one sentence that says where, and what to do."""
+
+
+def leave_out(catalog: Catalog, since: date | None, only_missing: bool) -> Counter[str]:
+    """Take photos of this run out of it, by what they say themselves; their pixels are not decoded.
+
+    Photos that cannot be read stay, so that the run says why.
+
+    Args:
+        catalog: with this run's photos, all in folders of this machine.
+        since: leave out what was taken before this day, by the camera's clock; where a photo does not say
+            when, by the JSON of a Google Takeout (in UTC), or else the time of its file.
+        only_missing: leave out what has both keywords and a position, in the photo or its sidecar; what was
+            written here does not count.
+
+    Returns:
+        How many were left out for which reason.
+    """
+    takeout, reasons = Takeout(LocalFiles()), Counter[str]()
+
+    def reason(path: str, mtime_ns: int) -> str:
+        try:
+            photo = open_photo(read_photo_file(path), path)
+            if since and _day(photo, path, mtime_ns, takeout) < since:
+                return f"taken before {since}"
+            return "with keywords and a position" if only_missing and _complete(photo, path) else ""
+        except Exception:  # whatever it is, the run comes across it again, and says it
+            return ""
+
+    pool = ThreadPoolExecutor(THREADS)
+    try:
+        with Tally(catalog.count_found()) as tally:
+            for path, why in ahead(_jobs(catalog, pool, reason), 2 * THREADS):
+                tally.add(f"left out, {why}" if why else "")
+                if why:
+                    reasons[why] += 1
+                    catalog.leave_out(path)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return reasons
+
+
+def _jobs(
+    catalog: Catalog, pool: ThreadPoolExecutor, reason: Callable[[str, int], str]
+) -> Iterator[tuple[str, Future[str]]]:
+    for path, mtime_ns in catalog.found():
+        yield path, pool.submit(reason, path, mtime_ns)
+
+
+def warn_of_closed_folders(catalog: Catalog) -> None:
+    """Say in which folders of this run's photos no sidecar can be made; ClosedError where that is all."""
+    folders = list(catalog.photo_folders())
+    closed = [folder for folder in folders if not can_be_made(Path(folder))]
+    if not closed:
+        return
+    said = f"No sidecars can be written in {printable(closed[0])}, which can only be read"
+    if len(closed) == len(folders):
+        raise ClosedError(f"{said}; change its permissions, or take --write copy --to DIR.")
+    others = f"; nor in {len(closed) - 1:,} more folders" if len(closed) > 1 else ""
+    print(f"{said}{others}.", file=sys.stderr)
+
+
+def can_be_made(path: Path) -> bool:
+    """Whether files can be made in a folder, or the folder itself where it is not there yet."""
+    nearest = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    return os.access(nearest, os.W_OK | os.X_OK)
+
+
+def _day(photo: OpenedPhoto, path: str, mtime_ns: int, takeout: Takeout) -> date:
+    time = read_taken(photo).time or takeout.read(path).time
+    return time.date() if time else datetime.fromtimestamp(mtime_ns / 1e9).date()
+
+
+def _complete(photo: OpenedPhoto, path: str) -> bool:
+    said = said_by(photo)
+    sidecar = find_sidecar(path)
+    if sidecar.exists():
+        for key, values in read_properties(read_photo_file(sidecar), KEYS).items():
+            said[key] = [*said[key], *values]
+    return any(any(said[key]) for key in _KEYWORDS) and any(said[_POSITION])

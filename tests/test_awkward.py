@@ -1,0 +1,202 @@
+"""Large and awkward libraries: shares that hiccup, files that change, folders of 100,000, any names."""
+
+import errno
+import os
+import sys
+import unicodedata
+from pathlib import Path
+
+import pytest
+from tag_library import contents, photo, run, table
+
+from src import files
+from src.files import FileError, write
+from src.library.remote import Addressed
+from src.photos.files import find_photos, read_photo_file
+
+pytest_plugins = ("tag_fixtures",)
+
+
+class Hiccups:
+    """Raises an error at the first calls for each path, then does what it stands for."""
+
+    def __init__(self, function, times=1, number=errno.EIO):
+        self.function, self.times, self.number, self.calls = function, times, number, {}
+
+    def __get__(self, instance, _owner):
+        return lambda *args, **options: self(instance, *args, **options)
+
+    def __call__(self, path=".", *args, **options):
+        seen = self.calls[str(args[:1] or path)] = self.calls.get(str(args[:1] or path), 0) + 1
+        if seen <= self.times:
+            raise OSError(self.number, os.strerror(self.number), str(path))
+        return self.function(path, *args, **options)
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    slept = []
+    monkeypatch.setattr(files.time, "sleep", slept.append)
+    return slept
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ETIMEDOUT, errno.ESTALE, errno.ECONNRESET])
+def test_a_share_that_hiccups_loses_no_photo(library, monkeypatch, pauses, number):
+    expected = [found.path for found in find_photos(library)]
+    for name in ("read_bytes", "stat"):
+        monkeypatch.setattr(Path, name, Hiccups(getattr(Path, name), 1, number))
+    monkeypatch.setattr(os, "scandir", Hiccups(os.scandir, 1, number))
+    found = list(find_photos(library))
+    assert [one.path for one in found] == expected and not any(one.error for one in found)
+    assert all(read_photo_file(path) for path in expected)
+    assert pauses
+
+
+def test_a_share_that_stays_away_is_said_after_three_tries(library, monkeypatch, pauses):
+    broken = Hiccups(Path.read_bytes, 99)
+    monkeypatch.setattr(Path, "read_bytes", broken)
+    with pytest.raises(FileError, match=r"^a.jpg cannot be read: Input/output error; check the disk"):
+        read_photo_file(library / "a.jpg")
+    assert pauses == list(files.PAUSES) and set(broken.calls.values()) == {3}
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES])
+def test_what_does_not_pass_is_not_waited_for(library, monkeypatch, pauses, number):
+    monkeypatch.setattr(Path, "read_bytes", Hiccups(Path.read_bytes, 1, number))
+    with pytest.raises(FileError):
+        read_photo_file(library / "a.jpg")
+    assert not pauses
+
+
+def test_an_address_that_hiccups(monkeypatch, pauses):
+    fsspec = pytest.importorskip("fsspec")
+    pytest.importorskip("pyarrow")
+    memory = fsspec.filesystem("memory")
+    memory.pipe({"/photos/a.jpg": b"some bytes"})
+    place = Addressed("memory://photos")
+    monkeypatch.setattr(type(memory), "_open", Hiccups(type(memory)._open))
+    try:
+        assert place.read("memory://photos/a.jpg") == b"some bytes"
+        assert len(pauses) == 1
+        with pytest.raises(FileError):
+            place.read("memory://photos/gone.jpg")
+    finally:
+        memory.store.clear()
+
+
+# ---- Files that change -----------------------------------------------------------------------------------
+
+
+def grow(path, monkeypatch, times):
+    """Let a file grow while it is read, so many times."""
+    original, left = Path.read_bytes, [times]
+
+    def read(self):
+        data = original(self)
+        if self == path and left[0] > 0:
+            left[0] -= 1
+            with open(path, "ab") as file:
+                file.write(b"more")
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(library, monkeypatch, pauses):
+    path = library / "a.jpg"
+    grow(path, monkeypatch, 1)
+    assert read_photo_file(path).endswith(b"more")
+
+
+def test_a_file_that_does_not_stop_changing_is_said_and_read_by_the_next_run(
+    library, monkeypatch, pauses, fake, capsys
+):
+    with monkeypatch.context() as patched:
+        grow(library / "a.jpg", patched, 99)
+        assert run(library) == 1
+    said = "a.jpg cannot be read: another program is changing it; wait for its end and try again."
+    assert said in capsys.readouterr().out
+    assert run(library) == 0
+    assert table()[0]["landmark"] == "Taj Mahal" and fake.asked == 4
+
+
+def test_a_file_that_changed_after_it_was_found_is_looked_at_again(library, monkeypatch, fake):
+    path, original = library / "a.jpg", Path.read_bytes
+
+    def read(self):
+        if self == path:
+            photo(path, "green", side=80)
+        return original(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", read)
+        run(library)
+    photo(path, "blue", side=80)
+    run(library)
+    assert table()[0]["landmark"] == "Hawa Mahal"
+
+
+# ---- Many files, any names -------------------------------------------------------------------------------
+
+
+def test_writing_one_file_does_not_list_its_folder(tmp_path, monkeypatch):
+    """With 200,000 photos in one folder a list takes 0.2 seconds, for each of them."""
+    for name in ("scandir", "listdir"):
+        monkeypatch.setattr(os, name, None)
+    monkeypatch.setattr(Path, "glob", None)
+    write(tmp_path / "a.xmp", b"new", replace=False)
+    write(tmp_path / "a.xmp", b"newer", replace=True)
+    assert (tmp_path / "a.xmp").read_bytes() == b"newer"
+
+
+def test_one_folder_of_many_files_is_found_in_time(tmp_path):
+    for number in range(20_000):
+        (tmp_path / f"IMG_{number:05}.jpg").touch()
+    assert sum(1 for _ in find_photos(tmp_path)) == 20_000
+
+
+NAMES = (
+    *("ταξίδι", "путешествие", "旅行", "여행", "رحلة", "מסע", "ताज महल", "ทริป", "🗼", "é" * 60, "a b\tc"),
+    *(unicodedata.normalize(form, "Café Hồ Gươm") for form in ("NFC", "NFD")),
+    *("-rf", "a'b\"c", "#1 %20 ?x", "a;b|c", "\N{RIGHT-TO-LEFT OVERRIDE}gpj"),
+)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS takes both normalisations for one name")
+def test_names_of_any_script_are_written_reviewed_and_undone(tmp_path, fake):
+    folder = tmp_path / "Größe 旅"
+    for number, name in enumerate(NAMES):
+        photo(folder / f"{name}.jpg", "red", side=64 + number)
+    before = contents(folder)
+    assert run(folder, "--review") == 0
+    assert {Path(row["path"]).stem for row in table()} == set(NAMES)
+    assert run(folder, "--write", "sidecar") == 0
+    assert {path.name for path in folder.glob("*.xmp")} == {f"{name}.jpg.xmp" for name in NAMES}
+    assert run(folder, "--undo") == 0
+    assert contents(folder) == before
+
+
+def test_links_in_a_loop_end(library, caplog):
+    """A folder that holds itself, two that hold each other, and a file that is its own link."""
+    (library / "itself").symlink_to(library)
+    (library / "below" / "up").symlink_to(library / "other")
+    (library / "other").symlink_to(library / "below")
+    (library / "round").symlink_to(library / "round")
+    assert len([found for found in find_photos(library) if not found.error]) == 4
+
+
+# ---- Two runs --------------------------------------------------------------------------------------------
+
+
+def test_two_runs_with_tables_of_their_own_write_one_sidecar(library):
+    """The second adds nothing, and either may be undone first."""
+    before = contents(library)
+    assert run(library, "--write", "sidecar", "--out", "one.csv") == 0
+    once = contents(library)
+    assert run(library, "--write", "sidecar", "--out", "two.csv") == 0
+    assert {path: data for path, (data, _) in contents(library).items()} == {
+        path: data for path, (data, _) in once.items()
+    }
+    assert run(library, "--undo", "--out", "one.csv") == 0
+    assert run(library, "--undo", "--out", "two.csv") == 0
+    assert contents(library) == before
