@@ -48,7 +48,7 @@ udacity: $(VENV)/full.done
 	$(PYTHON_THERE) -m src.train --model scratch --runs runs/udacity $(GIVEN)
 	$(PYTHON_THERE) -m src.export runs/udacity/scratch/train runs/udacity/original_exported.pt $(GIVEN)
 	$(PYTHON_THERE) -m src.train --model transfer --backbone $(BACKBONE) --runs runs/udacity $(GIVEN)
-	$(PYTHON_THERE) -m src.export runs/udacity/transfer/soup runs/udacity/transfer_exported.pt $(GIVEN)
+	$(PYTHON_THERE) -m src.export runs/udacity/transfer/finetune runs/udacity/transfer_exported.pt $(GIVEN)
 
 # speed, growth and many visitors, into benchmarks/RESULTS.md and docs/growth.png: about an hour on two idle cores,
 # with the data set where LANDMARK_IMAGES says

@@ -148,7 +148,6 @@ RECIPES = {
         },
         # the first blocks know edges and colours already, and take half of the time to train
         unfrozen={"head": 0, "finetune": 16},
-        runs=3,  # from one head, averaged
         # one validation photo in five, and three in ten of no landmark; as accurate as all of them. With the
         # blurred view 8 points more of the sharp photos of landmarks known from small pictures are right
         again=(0.05, 0.4),
