@@ -1,7 +1,5 @@
 """The network from scratch, and the further views that a network may take of a picture."""
 
-import math
-
 import fake_device
 import numpy as np
 import pytest
@@ -94,7 +92,7 @@ def test_a_mirrored_network_answers_alike_for_a_picture_and_its_mirror_image():
         features, maps = twice.features_and_maps(x)
         assert torch.allclose(maps.mean((2, 3)), features, atol=1e-5)
         assert torch.allclose(twice.features_and_maps(x.flip(3))[1], maps.flip(3), atol=1e-5)
-    assert twice.architecture["views"] == {"again": (0.0, math.inf), "side": 0, "background": False}
+    assert twice.architecture["views"] == {"again": (0.0, 2.0), "side": 0, "background": False}
 
 
 def test_only_unsure_pictures_are_looked_at_again():

@@ -22,6 +22,7 @@ from src.evaluation.calibration import calibrate
 from src.evaluation.predictions import extract_features, predict_export
 from src.export import export_run
 from src.inference.exporter import export
+from src.inference.torchscript import load_script
 from src.models.open_set import LargestProbability, OpenSetScore
 from src.models.scratch import LandmarkNet, NetSettings
 from src.models.tta import TTA
@@ -196,7 +197,8 @@ def test_what_the_export_counts_as_known_is_what_was_calibrated(
     assert predictor.info["rejects"].startswith("unknown photos") == trained_with_unknown
     with torch.inference_mode():
         seen = seen_by(network, pictures, unknown.judge)
-        assert torch.allclose(predictor.model.known(*seen), calibration.score(*seen), atol=1e-5)
+        score = load_script(tmp_path / "e.pt").judged.score
+        assert torch.allclose(score(*seen), calibration.score(*seen), atol=1e-5)
 
 
 @pytest.mark.parametrize("trained_with_unknown", [False, True])
@@ -210,7 +212,7 @@ def test_a_run_is_exported_with_the_photos_that_it_trained_with(
     fit(network, pictures, TrainSettings(epochs=1, sizes=(32,), eval_size=32), tmp_path / "run")
     predictor = export_run(tmp_path / "run", data_set, tmp_path / "e.pt", unknown=[folder])
     score = "OpenSetScore" if trained_with_unknown else "LargestProbability"
-    assert predictor.model.score.original_name == score
+    assert load_script(tmp_path / "e.pt").judged.score.original_name == score
     info = predictor.info
     assert info["architecture"]["views"]["background"] is trained_with_unknown
     assert info["trained"]["background"] is trained_with_unknown
@@ -254,10 +256,10 @@ def test_an_export_says_which_photos_must_not_judge_it(
 
 
 def test_the_heat_is_where_the_class_is_seen(pictures, tmp_path):
-    predictor = export(colour_net(2), pictures, tmp_path / "e.pt")
+    export(colour_net(2), pictures, tmp_path / "e.pt")
     photo = torch.full((1, 3, 64, 64), 40, dtype=torch.uint8)
     photo[:, 1, :32, 32:] = 250  # green, top right
-    heat = predictor.model.heat(photo)
+    heat = load_script(tmp_path / "e.pt").heat(photo)
     assert heat.shape == (1, 32, 32)
     assert heat.max() == 1 and heat.min() == 0
     assert heat[0, :15, 17:].min() > 0.9
