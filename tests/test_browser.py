@@ -178,6 +178,7 @@ def test_phone_window_has_nothing_to_scroll_sideways(visit):
 
 def test_keyboard_reaches_the_file_input_and_opens_it(visit):
     page, button = visit.page, visit.page.get_by_role("button", name="Choose photos")
+    page.wait_for_load_state("networkidle")  # else the page may still be put together, and lose the focus
     button.focus()
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Tab")
