@@ -178,15 +178,19 @@ def test_phone_window_has_nothing_to_scroll_sideways(visit):
 
 def test_keyboard_reaches_the_file_input_and_opens_it(visit):
     page, button = visit.page, visit.page.get_by_role("button", name="Choose photos")
-    page.wait_for_load_state("networkidle")  # else the page may still be put together, and lose the focus
-    button.focus()
-    page.keyboard.press("Shift+Tab")
-    page.keyboard.press("Tab")
-    assert button.evaluate("button => button === document.activeElement")
-    assert button.evaluate("button => getComputedStyle(button.closest('label')).outlineStyle") == "solid"
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Space")
-    assert chooser.value.is_multiple()
+    choosers = []
+    page.on("filechooser", lambda chooser: choosers.append(chooser))
+    for _ in range(5):  # on a busy machine Chromium may miss a key, as no person would wait for it
+        button.focus()
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Tab")
+        assert button.evaluate("button => button === document.activeElement")
+        assert button.evaluate("button => getComputedStyle(button.closest('label')).outlineStyle") == "solid"
+        page.keyboard.press("Space", delay=50)
+        page.wait_for_timeout(5000 if not choosers else 0)
+        if choosers:
+            break
+    assert choosers and choosers[0].is_multiple()
 
 
 def switch_off(visit):
