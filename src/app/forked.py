@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import LocalProvisioner
 
-from src.inference.shared import connect
+from src.inference.shared import connect, listen
 
 ADDRESS = "LANDMARK_KERNELS"  # the environment variable that names the socket
 TIMEOUT = 10.0  # seconds to wait for a request
@@ -113,12 +113,7 @@ def serve(address: str) -> None:
     gc.freeze()  # else the collector would write to every page of memory, and so copy it for each kernel
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for kernels that have ended
     parent = os.getppid()
-    with contextlib.suppress(FileNotFoundError):  # of one that was killed
-        Path(address).unlink()
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(address)
-        server.listen(128)
-        server.settimeout(1.0)
+    with listen(address) as server:
         while os.getppid() == parent:
             with contextlib.suppress(OSError, ValueError):
                 client, _ = server.accept()

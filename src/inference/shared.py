@@ -152,22 +152,28 @@ def is_ready(address: str) -> bool:
         return connection.connect_ex(address) == 0
 
 
+def listen(address: str) -> socket.socket:
+    """A socket at an address, in the place of one that was killed; `accept` waits for a second at most."""
+    with contextlib.suppress(FileNotFoundError):
+        Path(address).unlink()
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(address)
+    server.listen(128)
+    server.settimeout(1.0)
+    return server
+
+
 def serve(export: str | Path, address: str) -> None:
     """Answer at `address` with an export, until the process that started this one is gone.
 
     Raises:
         FileNotFoundError, ValueError: see `src.inference.predictor.Predictor.load`.
     """
-    from src.inference.predictor import Predictor  # here, as those who ask need no torch
+    from src.inference.predictor import Predictor  # here, as those who ask need no runtime
 
     predictor, parent = Predictor.load(export), os.getppid()
     turns = threading.Semaphore(os.cpu_count() or 1)  # more pictures at once would only take memory
-    with contextlib.suppress(FileNotFoundError):  # of one that was killed
-        Path(address).unlink()
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(address)
-        server.listen(128)
-        server.settimeout(1.0)
+    with listen(address) as server:
         while os.getppid() == parent:
             with contextlib.suppress(TimeoutError):
                 client, _ = server.accept()
