@@ -86,6 +86,7 @@ def seeds() -> list[bytes]:
         (colour, "JPEG", {"exif": exif, "icc_profile": profile}),
         (colour, "JPEG", {"exif": exif, "xmp": XMP}),
         (colour, "JPEG", {"progressive": True}),
+        (colour, "JPEG", {"restart_marker_rows": 1}),
         (colour, "MPO", {"save_all": True, "append_images": more}),
         (colour.convert("CMYK"), "JPEG", {}),
         (colour.convert("L"), "JPEG", {}),

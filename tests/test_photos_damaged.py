@@ -16,6 +16,7 @@ from test_photos import BLUE, GREEN, RED, YELLOW, assert_close, corners
 from src.photos.decode import open_photo, read_photo
 from src.photos.errors import MetadataError, PhotoError
 from src.photos.files import find_photos
+from src.photos.strip import strip_metadata
 from src.photos.write_tags import embed, sidecar
 
 CORNERS = [RED, GREEN, BLUE, YELLOW]
@@ -97,6 +98,38 @@ def test_a_photo_that_lacks_a_little_takes_tags_in_a_sidecar_only():
     assert b"Taj Mahal" in sidecar(data, TAJ)
     with pytest.raises(MetadataError, match="incomplete"):
         embed(data, TAJ)
+
+
+NOISE = [
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (48, 64, 3), dtype=np.uint8))
+    for seed in (0, 1)
+]
+DAMAGED = {  # the photo, what stands in its pixels, and at which of their bytes
+    "further picture": (encode(NOISE[0], "MPO", save_all=True, append_images=NOISE[1:]), b"\xff\xff", 115),
+    "no marker": (encode(NOISE[0], restart_marker_rows=1), b"\xff\x4a\3\0", 20),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_copies_of_a_photo_with_damaged_pixels_show_the_same(damage):
+    """The decoder looks ahead, so what stood behind the picture made one of something else than the copy."""
+    whole, new, at = DAMAGED[damage]
+    at += whole.index(b"\xff\xda") + 14
+    photo = whole[:at] + new + whole[at + len(new) :]
+    shown = read_photo(photo)
+    assert ImageChops.difference(shown, read_photo(whole)).getbbox()
+    for copy in (strip_metadata(photo), embed(photo, TAJ)):
+        assert ImageChops.difference(shown, read_photo(copy)).getbbox() is None
+
+
+def test_behind_a_byte_of_damage_the_next_restart_marker_is_found():
+    whole, new, at = DAMAGED["no marker"]
+    at += whole.index(b"\xff\xda") + 14
+    photo = whole[:at] + new + whole[at + len(new) :]
+    below = (0, 32, 64, 48)  # the last of three rows of blocks
+    for data in (photo, strip_metadata(photo)):
+        shown = read_photo(data).crop(below)
+        assert ImageChops.difference(shown, read_photo(whole).crop(below)).getbbox() is None
 
 
 def test_a_raw_file_cut_short_shows_its_preview():

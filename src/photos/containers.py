@@ -28,6 +28,7 @@ JPEG_PICTURE = (b"JFIF\0", b"ICC_PROFILE\0", b"Adobe\0")
 PNG_PICTURE = frozenset(b"tRNS gAMA cHRM sRGB iCCP cICP mDCV cLLI sBIT bKGD pHYs acTL fcTL fdAT".split())
 
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # the others are part of coded pixels, or fill bytes
+_END_OF_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")  # as libjpeg has it: what else there is, is damage
 _NO_LENGTH = (0x01, 0xD8)  # temporary, start of image
 _XMP_IN_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_IN_PNG = b"XML:com.adobe.xmp"
@@ -70,7 +71,7 @@ def jpeg_segments(photo: bytes) -> Iterator[tuple[int, int, int]]:
             continue
         at += max(2, int.from_bytes(photo[at : at + 2]))
         if marker == START_OF_SCAN:
-            after = _MARKER.search(photo, at)
+            after = _END_OF_SCAN.search(photo, at)
             at = after.start() if after else len(photo)
         yield marker, start, min(at, len(photo))
     raise ValueError("too many segments")
@@ -121,20 +122,19 @@ def take_apart(photo: bytes, kind: str) -> Contents:
 
 
 def _jpeg(photo: bytes) -> Contents:
-    picture, pixels, upto, scans, marker = [photo[:2]], len(photo), len(photo), 0, 0
+    """What makes the first picture, up to its own end: a decoder looks ahead, and damage lets it run on."""
+    picture, scans, marker = [photo[:2]], 0, 0
     blocks: dict[str, Any] = {}
     for marker, start, end in jpeg_segments(photo):
         if scans and _ends_in_header(photo, marker, start):
-            upto = start
             break
-        if marker == START_OF_SCAN:
-            pixels, scans = min(pixels, start), scans + 1
+        scans += marker == START_OF_SCAN
         if scans > MAX_SCANS:
             break
-        if scans:
-            continue  # all that follows belongs to the picture
         if not is_metadata(photo, marker, start):
             picture.append(photo[start:end])
+        elif scans:
+            continue  # where no program looks for any
         elif marker == APP1 and photo.startswith(b"Exif\0\0", start + 4):
             blocks.setdefault("exif", photo[start + 10 : end])
         elif marker == APP1 and photo.startswith(_XMP_IN_JPEG, start + 4):
@@ -143,7 +143,7 @@ def _jpeg(photo: bytes) -> Contents:
             blocks.setdefault("iptc", iptc)
     cut = scans <= MAX_SCANS and marker != END_OF_IMAGE
     ends = b"\xff\xd9" if cut else b""  # the decoder fills what is missing
-    return Contents(b"".join([*picture, photo[pixels:upto], ends]), **blocks, scans=scans, cut=cut)
+    return Contents(b"".join([*picture, ends]), **blocks, scans=scans, cut=cut)
 
 
 def _ends_in_header(photo: bytes, marker: int, start: int) -> bool:
