@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
@@ -171,6 +173,7 @@ _PASSING = {
     )
     if hasattr(errno, name)
 }
+_DEVICE = re.compile("(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *", re.IGNORECASE)  # on Windows
 PAUSES = (0.2, 1.0)  # seconds before each further try
 
 
@@ -207,6 +210,16 @@ def shown_name(name: str) -> str:
     if len(name) > 80:
         name = f"{name[:60]}…{name[-16:]}"
     return name or "photo"
+
+
+def safe_name(text: str) -> str:
+    """A text as the name of a file or folder that every file system takes, and none hides.
+
+    See Microsoft's "Naming Files, Paths, and Namespaces"; 255 bytes are the most elsewhere.
+    """
+    name = re.sub(r'[<>:"/\\|?*]', "-", printable(unicodedata.normalize("NFC", text)))
+    name = name.encode()[:200].decode(errors="ignore").strip(" .")
+    return f"{name or 'photos'}_" if not name or _DEVICE.fullmatch(name.partition(".")[0]) else name
 
 
 def printable(text: str) -> str:

@@ -14,30 +14,29 @@ import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 
 from src import console
 from src.files import FileError, exists, explained
 from src.landmarks.table import read_landmarks
-from src.landmarks.tags import LANGUAGES, model_name
+from src.landmarks.tags import model_name
 from src.landmarks.worldmap import Place
 from src.library import run_local as local
+from src.library.album import AlbumError, check_album, update_album
+from src.library.arguments import parser
 from src.library.catalog import Catalog
 from src.library.catalog_file import CatalogError, explain
 from src.library.choose import ClosedError, can_be_made, leave_out, warn_of_closed_folders
 from src.library.decisions import Decision, Names, ReviewError, Verdicts, corrected
 from src.library.records import FORMATS, write_records
-from src.library.remote import Addressed, AddressError, is_address
+from src.library.remote import Addressed, AddressError
 from src.library.results import make_records, print_list, summarise
 from src.library.review import read_tables, tables, write_review
 from src.library.write_back import Step, Writing, undo_all, write_all
 from src.photos.files import find_photos
-from src.photos.sidecar_names import NAMINGS
 from src.progress import Tally
 
-MODEL = Path(__file__).parents[1] / "checkpoints" / "transfer_exported.pt"
 NICE = 19  # the most that a process can leave to others
 
 
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns the exit status: 0, 1 where a photo could not be read or written, 2 for wrong usage.
     """
-    args = _parser().parse_args(arguments)
+    args = parser(__doc__).parse_args(arguments)
     try:
         _check(args)
         if args.nice:
@@ -59,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args.out.parent.mkdir(parents=True, exist_ok=True)
         with Catalog(_beside(args.out, ".sqlite")) as catalog:
             return _undo(args, catalog) if args.undo else _tag(args, catalog)
-    except (UsageError, AddressError, CatalogError, ClosedError, ReviewError) as error:
+    except (UsageError, AddressError, AlbumError, CatalogError, ClosedError, ReviewError) as error:
         print(error, file=sys.stderr)
         return 2
     except sqlite3.Error as error:
@@ -72,114 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m src.tag", description=__doc__)
-    parser.add_argument(
-        "folder",
-        type=folder_or_address,
-        metavar="FOLDER",
-        help="photos, also in folders below; for Ray also an address, s3://…",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("tags.csv"),
-        help="table: .csv, .json, .geojson or .parquet (tags.csv)",
-    )
-    parser.add_argument("--write", choices=("sidecar", "copy"), help="write tags beside photos, or in copies")
-    parser.add_argument("--to", type=Path, metavar="DIR", help="where the copies go")
-    parser.add_argument(
-        "--sidecar-name",
-        choices=NAMINGS,
-        default="auto",
-        help="IMG_1.jpg.xmp (ext: darktable, digiKam) or IMG_1.xmp (stem: Adobe); auto: what is there",
-    )
-    parser.add_argument(
-        "--drop-c2pa",
-        action="store_true",
-        help="leave Content Credentials out of copies, as they fit no more",
-    )
-    parser.add_argument(
-        "--review", action="store_true", help="make a page and a table that decides what --write writes"
-    )
-    parser.add_argument("--undo", action="store_true", help="take back what was written for FOLDER")
-    parser.add_argument("--model", type=Path, metavar="PT", default=MODEL, help="an exported model")
-    parser.add_argument(
-        "--landmarks",
-        type=Path,
-        metavar="CSV",
-        action="append",
-        default=[],
-        help="rows that add to or replace what is known of landmarks (see src/landmarks/landmarks.csv)",
-    )
-    parser.add_argument(
-        "--language",
-        choices=LANGUAGES,
-        default="en",
-        help="of the landmark's name in tags: English, or that of the place where it is known",
-    )
-    parser.add_argument(
-        "--min-confidence",
-        type=probability,
-        metavar="P",
-        help="name a landmark from this probability on (the model's)",
-    )
-    parser.add_argument(
-        "--workers",
-        type=count,
-        metavar="N",
-        help="threads (one more than cores, up to 5), or processes on a cluster (all its cores)",
-    )
-    parser.add_argument(
-        "--engine",
-        choices=("local", "ray"),
-        default="local",
-        help="where the work is done: here, or on a Ray cluster",
-    )
-    parser.add_argument(
-        "--no-outings", action="store_true", help="do not let the photos of a folder help each other"
-    )
-    parser.add_argument(
-        "--since", type=day, metavar="DATE", help="only photos taken on this day (2024-05-01) or later"
-    )
-    parser.add_argument(
-        "--only-missing", action="store_true", help="only photos that lack keywords or a position"
-    )
-    parser.add_argument("--nice", action="store_true", help="leave the cores to other programs")
-    return parser
-
-
-def folder_or_address(text: str) -> Path | str:
-    """A folder, or as text an address, of the command line."""
-    return text if is_address(text) else Path(text)
-
-
-def probability(text: str) -> float:
-    """A probability from the command line."""
-    if not 0 <= float(text) <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return float(text)
-
-
-def day(text: str) -> date:
-    """A day from the command line."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text} is no day such as 2024-05-01") from error
-
-
-def count(text: str) -> int:
-    """A number of threads from the command line."""
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return int(text)
-
-
 def _check(args: argparse.Namespace) -> None:
     """Raise UsageError, before anything is done, for what cannot end well."""
     try:  # a name may be too long, or a folder closed to us
-        for path in (args.folder, args.to, args.model, _beside(args.out, ".sqlite")):
+        for path in (args.folder, args.to, args.album, args.model, _beside(args.out, ".sqlite")):
             if isinstance(path, Path):
                 exists(path)
     except FileError as error:
@@ -202,10 +97,12 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--drop-c2pa goes with --write copy; give both.")
     if args.to and args.to.exists() and (not args.to.is_dir() or args.to.samefile(args.folder)):
         raise UsageError(f"{args.to} cannot take the copies; give a folder other than that of the photos.")
-    if sum(map(bool, (args.write, args.review, args.undo))) > 1:
-        raise UsageError("--review, --write and --undo are steps; give one, look, and then the next.")
+    if sum(map(bool, (args.write, args.review, args.album, args.undo))) > 1:
+        raise UsageError("--review, --write, --album and --undo are steps; give one, and then the next.")
     if args.to and not can_be_made(args.to):
         raise UsageError(f"{args.to} cannot be written; give a folder on a disk that can be.")
+    if args.album:
+        check_album(args.album, args.folder)
     if args.nice and not hasattr(os, "nice"):
         raise UsageError("--nice is not known here; lower the priority with the system's own means.")
     if args.undo and not _beside(args.out, ".sqlite").exists():
@@ -221,8 +118,8 @@ def _check_cluster(args: argparse.Namespace) -> None:
         raise UsageError("--engine ray makes a Parquet table; give --out tags.parquet.")
     if args.since or args.only_missing:
         raise UsageError("--engine ray looks at all photos; give --since and --only-missing without it.")
-    if args.write or args.review or args.undo:
-        raise UsageError("--engine ray only looks; give --review, --write or --undo without it, afterwards.")
+    if args.write or args.review or args.album or args.undo:
+        raise UsageError("--engine ray only looks; give --review, --write … without it, afterwards.")
 
 
 def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
@@ -234,7 +131,8 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
     names = Names(predictor.landmarks)
-    table = _table(args, names) if args.write or args.review else None  # one with a mistake stops it here
+    uses_table = args.write or args.review or args.album
+    table = _table(args, names) if uses_table else None  # one with a mistake stops it here
     with args.model.open("rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=4)).hexdigest()
     model = f"{model_name(predictor.info)} {digest}"  # one that was trained again may have the same name
@@ -274,15 +172,19 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
         print(f"\nLeft out, as they were {why}: {number:,}.")
     print(f"\nThe table is {args.out}.")
 
+    if table is not None and not args.review:
+        print(f"{_beside(args.out, '.review.csv')} decides what is written or linked.")
     if args.review:
         _review(args, catalog, model, Verdicts(table, kept), names)
     elif args.write:
-        if table is not None:
-            print(f"{_beside(args.out, '.review.csv')} decides what is written.")
         to = args.to and args.to.resolve()
         how = Writing(args.folder.resolve(), to, args.sidecar_name, args.drop_c2pa)
         steps = write_all(catalog, how, Verdicts(table, kept))
         status = max(status, _report(steps, None))
+    elif args.album:
+        steps = update_album(catalog, args.album, Verdicts(table, kept))
+        status = max(status, _report(steps, None, "Album"))
+        print(f"The album is {args.album}.")
     else:
         print("Nothing was written to photos: --review lets you look first, --write writes.")
     return status
@@ -309,7 +211,7 @@ def _undo(args: argparse.Namespace, catalog: Catalog) -> int:
     return _report(undo_all(catalog, folder), len(catalog.writes_below(str(folder))))
 
 
-def _report(steps: Iterable[Step], total: int | None) -> int:
+def _report(steps: Iterable[Step], total: int | None, heading: str = "Tags") -> int:
     """Take the steps, say what became of them and return the exit status."""
     counts: Counter[str] = Counter()
     failures = []
@@ -319,9 +221,9 @@ def _report(steps: Iterable[Step], total: int | None) -> int:
             tally.add(step.what)
             if step.error:
                 failures.append((step.photo, step.error))
-    print(f"Tags: {', '.join(f'{count:,} {what}' for what, count in sorted(counts.items())) or 'none'}.")
+    print(f"{heading}: {', '.join(f'{count:,} {what}' for what, count in sorted(counts.items())) or 'none'}.")
     if counts["not reviewed"]:
-        print("What is not reviewed was not written: --review adds it to the table.")
+        print("What is not reviewed was passed over: --review adds it to the table.")
     print_list("Failed", failures)
     return 1 if failures else 0
 

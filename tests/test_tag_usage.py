@@ -28,6 +28,8 @@ pytest_plugins = ("tag_fixtures",)
         (["library", "--write", "copy", "--to", "library"], "other than that of the photos"),
         (["library", "--write", "sidecar", "--review"], "are steps"),
         (["library", "--undo", "--write", "sidecar"], "are steps"),
+        (["library", "--album", "album", "--write", "sidecar"], "are steps"),
+        (["library", "--album", "a" * 300], "the name is too long"),
         (["library", "--undo"], "tags.sqlite is not there"),
         (["library", "--min-confidence", "1.5"], "not between 0 and 1"),
         (["library", "--min-confidence", "nan"], "not between 0 and 1"),

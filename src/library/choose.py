@@ -91,8 +91,12 @@ def warn_of_closed_folders(catalog: Catalog) -> None:
 
 def can_be_made(path: Path) -> bool:
     """Whether files can be made in a folder, or the folder itself where it is not there yet."""
-    nearest = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
-    return os.access(nearest, os.W_OK | os.X_OK)
+    return os.access(nearest_folder(path), os.W_OK | os.X_OK)
+
+
+def nearest_folder(path: Path) -> Path:
+    """The folder itself, or the first above it that is there."""
+    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
 
 
 def _day(photo: OpenedPhoto, path: str, mtime_ns: int, takeout: Takeout) -> date:

@@ -17,6 +17,8 @@ from src.photos.formats import SUFFIXES, format_of
 
 logger = logging.getLogger(__name__)
 
+ALBUM_LIST = ".landmark-album.json"  # in a folder of links to photos, which is not looked through
+
 
 @dataclass(frozen=True)
 class Found:
@@ -34,6 +36,7 @@ def find_photos(
     """All photos below `root`, by their names; hidden files and folders (".thumbnails", "._1.jpg") are not.
 
     Links are followed, but no folder is looked through twice, so a link that leads back ends nothing.
+    Neither is an album, which only leads to photos.
 
     Args:
         root: the folder.
@@ -121,7 +124,10 @@ def _identity(path: str | Path) -> tuple[int, int]:
 def _entries(folder: str) -> list[os.DirEntry]:
     def listed() -> list[os.DirEntry]:
         with os.scandir(folder) as entries:
-            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
+            found = sorted(entries, key=lambda entry: entry.name)
+        if any(entry.name == ALBUM_LIST for entry in found):
+            return []
+        return [entry for entry in found if not entry.name.startswith(".")]
 
     with explained(Path(folder), "read"):
         return patiently(listed)
