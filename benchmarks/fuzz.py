@@ -70,7 +70,8 @@ XMP = f"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{NAMESPACES["r
 def seeds() -> list[bytes]:
     """A file of every kind that is read: formats, modes, progressive, animated, with metadata and profile.
 
-    The raw ones are put together as cameras do it, with a preview and without a sensor's data.
+    The raw ones are put together as cameras do it, with a preview and without a sensor's data; one HEIC as
+    phones do it, of tiles that are turned and cut.
     """
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
     colour = Image.fromarray(noise)
@@ -116,6 +117,7 @@ def seeds() -> list[bytes]:
         file = io.BytesIO()
         picture.copy().save(file, kind, **options)  # Pillow keeps settings of one format for the next
         files.append(file.getvalue())
+    files.append(importlib.import_module("heic_samples").tiled(colour, 32, turns=1, shown=(0, 0, 60, 44)))
     samples = importlib.import_module("raw_samples")  # of the tests
     files += [samples.raw(kind, colour) for kind in samples.RAW_KINDS]
     return [*files, embed(files[0], TAGS), embed(files[1], TAGS)]  # the last two with IPTC

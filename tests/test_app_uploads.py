@@ -106,7 +106,7 @@ def test_parts_without_end_are_not_collected(app, monkeypatch):
     for number in range(1, 21):
         send_part(app, b"x" * 400, part=number, parts=20, size=8000)
         assert sum(map(len, app.area._inbox._parts)) <= 1000
-    assert "big.jpg has 0 MB, and at most" in cards(app)[0]
+    assert "big.jpg has 1 MB, and at most" in cards(app)[0]
 
 
 def test_a_photo_is_opened_once(app, jpeg, monkeypatch):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import encode, quarters
+from heic_samples import tiled
 from metadata_samples import TAJ
 from PIL import Image, ImageChops
 from raw_samples import raw
@@ -203,6 +204,26 @@ def test_heic_of_10_bit_and_of_odd_size():
     read = read_photo(file.getvalue())
     assert read.size == (65, 49)
     assert_close(corners(read), CORNERS, tolerance=24)
+
+
+@pytest.mark.parametrize(
+    ("turns", "shown", "size", "colours", "middle"),
+    [
+        (0, None, (200, 150), [RED, GREEN, BLUE, YELLOW], (100, 75)),
+        (1, None, (150, 200), [GREEN, YELLOW, RED, BLUE], (75, 100)),
+        (3, (30, 10, 180, 150), (140, 150), [BLUE, RED, YELLOW, GREEN], (75, 70)),
+        (0, (40, 30, 160, 141), (120, 111), [RED, GREEN, BLUE, YELLOW], (60, 45)),
+    ],
+)
+def test_heic_of_tiles_turned_and_cut(turns, shown, size, colours, middle):
+    """As phones store pictures: tiles with a margin, and "irot" and "clap" that say what is to be seen."""
+    pytest.importorskip("pillow_heif")
+    read = read_photo(tiled(quarters(200, 150), 64, turns=turns, shown=shown))
+    assert read.size == size
+    assert_close(corners(read), colours, tolerance=24)
+    x, y = middle
+    around = [read.getpixel(at) for at in ((x - 3, y - 3), (x + 3, y - 3), (x - 3, y + 3), (x + 3, y + 3))]
+    assert_close(around, colours, tolerance=24)
 
 
 def test_webp_animation_whose_first_frame_is_a_part():

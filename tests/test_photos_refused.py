@@ -72,8 +72,10 @@ def test_empty():
 
 def test_too_many_bytes(monkeypatch, jpeg):
     monkeypatch.setattr(photos, "MAX_BYTES", 2**20)
-    with pytest.raises(PhotoError, match=r"^big\.jpg has 2 MB, and at most 1 MB can be read"):
-        read_photo(jpeg + b"\0" * 2**21, "big.jpg")
+    for name, remedy in (("big.jpg", "use a smaller copy"), ("big.ARW", "save the picture as JPEG")):
+        with pytest.raises(PhotoError) as caught:
+            read_photo(jpeg.ljust(2**20 + 1, b"\0"), name)
+        assert str(caught.value) == f"{name} has 2 MB, and at most 1 MB can be read; {remedy}."
 
 
 def test_too_small():

@@ -15,7 +15,7 @@ from PIL import Image, ImageCms, JpegImagePlugin
 
 from src.files import shown_name
 from src.photos.errors import NotAPictureError, PhotoError
-from src.photos.formats import FORMATS, format_of
+from src.photos.formats import FORMATS, RAW_SUFFIXES, format_of
 from src.photos.headers import Header, open_header
 
 SHORT_SIDE = 768  # pixels, unless told otherwise; larger pictures are shrunk, but not below this
@@ -166,9 +166,9 @@ def check_size(size: int, name: str) -> None:
     if size == 0:
         raise PhotoError(f"{name} is empty; choose another file.")
     if size > MAX_BYTES:
+        remedy = "save the picture as JPEG" if name.lower().endswith(RAW_SUFFIXES) else "use a smaller copy"
         raise PhotoError(
-            f"{name} has {size / 2**20:.0f} MB, and at most {MAX_BYTES // 2**20} MB can be read; "
-            "use a smaller copy."
+            f"{name} has {-(-size // 2**20)} MB, and at most {MAX_BYTES // 2**20} MB can be read; {remedy}."
         )
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 from src.photos.tiff import ORDERS, RAW_ORDERS, is_raw
 
 FORMATS = "JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP or a camera's RAW"
+RAW_SUFFIXES = (
+    *(".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".sr2", ".srw", ".orf", ".raf", ".rw2", ".pef"),
+)
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
-    *(".heic", ".heif", ".hif", ".avif"),
-    *(".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".sr2", ".srw", ".orf", ".raf", ".rw2", ".pef"),
+    *(".heic", ".heif", ".hif", ".avif", *RAW_SUFFIXES),
 )
 
 # Still pictures coded with HEVC or AV1, single or in a sequence; "mif1" and "msf1" may hold either.
