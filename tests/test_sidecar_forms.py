@@ -208,7 +208,10 @@ def folder_of(photo, *others):
         (["IMG_1.xmp"], "IMG_1.xmp", "IMG_1.xmp"),
         (["IMG_1.XMP"], "IMG_1.XMP", "IMG_1.XMP"),
         (["IMG_1.jpg.xmp", "IMG_1.xmp"], "IMG_1.jpg.xmp", "IMG_1.xmp"),
-        (["IMG_1.xmp", "IMG_1.mov"], "IMG_1.jpg.xmp", "IMG_1.xmp"),  # a Live Photo
+        (["IMG_1.xmp", "IMG_1.mov"], "IMG_1.xmp", "IMG_1.xmp"),  # a Live Photo, as Apple's Photos exports it
+        (["IMG_1.mov"], "IMG_1.jpg.xmp", "IMG_1.xmp"),
+        (["IMG_1.xmp", "IMG_1.mov", "IMG_1.mov.xmp"], "IMG_1.xmp", "IMG_1.xmp"),
+        (["IMG_1.xmp", "IMG_1.mov", "IMG_1.heic"], "IMG_1.jpg.xmp", "IMG_1.jpg.xmp"),
         (["IMG_1.xmp", "IMG_1.CR2"], "IMG_1.jpg.xmp", "IMG_1.jpg.xmp"),  # the raw photo's
         (["IMG_1.xmp", "IMG_1.png"], "IMG_1.jpg.xmp", "IMG_1.jpg.xmp"),  # nobody knows
         (["IMG_1.xmp", "IMG_1.txt", "IMG_2.png"], "IMG_1.xmp", "IMG_1.xmp"),
@@ -225,6 +228,24 @@ def test_for_adobe_the_sidecar_is_that_of_the_raw_photo(photo):
     folder_of(photo, "IMG_1.CR2", "IMG_1.xmp")
     assert find_sidecar(photo.with_suffix(".CR2"), "stem").name == "IMG_1.xmp"
     assert find_sidecar(photo.with_suffix(".CR2"), "auto").name == "IMG_1.CR2.xmp"
+
+
+def test_the_sidecar_of_a_live_photo_from_apple_takes_the_tags_and_is_had_back(photo):
+    """One for both files, as Photos writes it: keywords in a Seq, texts without language (osxphotos 210)."""
+    apple = packet(
+        "<dc:subject><rdf:Seq><rdf:li>holiday</rdf:li></rdf:Seq></dc:subject>"
+        "<dc:description>We two</dc:description>"
+        "<photoshop:DateCreated>2020-04-11T12:34:56Z</photoshop:DateCreated>"
+    )
+    shared = photo.with_suffix(".xmp")
+    shared.write_bytes(apple)
+    photo.with_suffix(".mov").touch()
+    assert find_sidecar(photo) == shared
+    write_into(photo, shared, TAJ)
+    said = Packet(shared.read_bytes(), "x")
+    assert said.values("dc:subject")[:2] == ["holiday", "Taj Mahal"]
+    assert said.values("dc:description") == ["We two"]
+    assert undo_sidecar(shared) and shared.read_bytes() == apple
 
 
 @pytest.mark.parametrize("naming", NAMINGS)

@@ -1,6 +1,8 @@
 """Which sidecar is a photo's: IMG_1.jpg.xmp, as darktable and digiKam call it, or IMG_1.xmp as Adobe does.
 
-IMG_1.xmp may be that of any IMG_1: of a raw photo beside its JPEG, or of the film of a Live Photo.
+IMG_1.xmp may be that of any IMG_1: of a raw photo beside its JPEG, or of another picture. A film beside a
+photo is that of a Live Photo, which Apple's Photos exports with one IMG_1.xmp for both; programs that show
+them as one (PhotoPrism, Immich) take it for the photo's.
 """
 
 from __future__ import annotations
@@ -22,7 +24,6 @@ _RAW = re.compile(r"\.(dng|cr[23w]|nef|nrw|arw|sr[2fw]|orf|raf|rw2|pef|x3f|3fr|i
 _PHOTO = re.compile(
     rf"\.(jpe?g?|jfif|png|webp|gif|hei[cf]|hif|avif|tiff?|psd|bmp|jxl)|{_RAW.pattern}", re.IGNORECASE
 )
-_FILM = re.compile(r"\.(mov|mp4|m4v|avi|mts|3gp)", re.IGNORECASE)
 
 
 def find_sidecar(photo: str | Path, naming: Naming = "auto") -> Path:
@@ -63,7 +64,7 @@ def _names(photo: Path) -> tuple[Path, Path]:
 def _belongs(sidecar: Path, photo: Path, *, adobe: bool) -> bool:
     """Whether IMG_1.xmp is the sidecar of this IMG_1.* by what it says, else as there is no other.
 
-    For Adobe's programs a film is none, and neither is a JPEG beside a raw photo.
+    For Adobe's programs a JPEG beside a raw photo is none.
     """
     data = in_utf8(read_photo_file(sidecar)) if exists(sidecar) else b""
     if data and (extensions := Packet(data, sidecar.name).values(EXTENSION)):
@@ -71,6 +72,4 @@ def _belongs(sidecar: Path, photo: Path, *, adobe: bool) -> bool:
     with explained(photo.parent, "read"):
         others = [o for o in photo.parent.iterdir() if o.stem == photo.stem and o.name != photo.name]
     rivals = _RAW if adobe and _RAW.fullmatch(photo.suffix) else _PHOTO
-    return not any(
-        rivals.fullmatch(other.suffix) or (not adobe and _FILM.fullmatch(other.suffix)) for other in others
-    )
+    return not any(rivals.fullmatch(other.suffix) for other in others)
