@@ -1,6 +1,7 @@
 """Albums: folders of links to the photos of each landmark."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -195,3 +196,11 @@ def test_where_nothing_can_be_written_or_linked(library, monkeypatch, capsys):
 )
 def test_names_that_every_file_system_takes(text, name):
     assert safe_name(text) == name
+
+
+def test_names_that_are_no_utf_8(library):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    photo(library / name, "red", side=99)
+    for _ in range(2):
+        assert run(library, "--album", "album") == 0
+        assert links("album")[f"Taj Mahal/{name}"] == library / name
