@@ -241,12 +241,12 @@ def robustness(root: Path, _unknown: UnknownPhotos, _runs: Path, options: argpar
     rows = {}
     for name, distort in tqdm(DISTORTIONS.items()):
         scores = [predictor.scores(distort(picture)) for picture in pictures]
-        probabilities = np.stack([one for one, _ in scores]).astype(np.float32)
+        probabilities = np.stack([one.probabilities for one in scores]).astype(np.float32)
         found = Predictions(
             [str(path) for path in paths],
             np.asarray(labels),
             probabilities,
-            np.array([known for _, known in scores]),
+            np.array([one.known for one in scores]),
             known,
         )
         rows[name] = figures(found, predictor.known_threshold)

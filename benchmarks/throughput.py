@@ -107,8 +107,8 @@ def parity(paths: list[Path]) -> tuple[float, float]:
     """Share of photos with the same likeliest landmark, and the largest difference of its probability."""
     exact, fast, same, gap = TorchScriptRuntime(EXPORT), Predictor.load(EXPORT), 0, 0.0
     for path in paths:
-        expected, known = exact.scores(Image.open(path).convert("RGB"))
-        scores, also_known = fast.scores(read_picture(path, fast.short_side))
+        expected, known, _ = exact.scores(Image.open(path).convert("RGB"))
+        scores, also_known, _ = fast.scores(read_picture(path, fast.short_side))
         same += expected.argmax() == scores.argmax()
         gap = max(gap, abs(expected.max() - scores[expected.argmax()]), abs(known - also_known))
     return same / len(paths), gap

@@ -13,7 +13,7 @@ from tornado.netutil import bind_sockets
 
 from src.api.alone import application, service_of
 from src.api.service import Settings
-from src.inference.answers import Answering
+from src.inference.answers import Answering, Scores
 from src.landmarks.table import describe
 
 NAMES = ["Taj Mahal", "Eiffel Tower", "Hawa Mahal"]
@@ -30,7 +30,7 @@ class Colours(Answering):
 
     def scores(self, picture):
         mean = np.array(picture.resize((1, 1)).getpixel((0, 0)), np.float32) + 1
-        return mean / mean.sum(), float(max(mean / mean.sum()) ** 2)
+        return Scores(mean / mean.sum(), float(max(mean / mean.sum()) ** 2))
 
 
 class Server:

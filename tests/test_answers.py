@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src.inference.answers import Answering
+from src.inference.answers import Answering, Scores
 from src.inference.report import PhotoReport, final_answers
 from src.landmarks.table import COLUMNS, describe, read_landmarks
 
@@ -23,7 +23,7 @@ class Fixed(Answering):
         self.said = np.array(probabilities, np.float32), known
 
     def scores(self, picture):
-        return self.said
+        return Scores(*self.said)
 
 
 def write(tmp_path, *rows):

@@ -20,7 +20,7 @@ from src.data.decoded import content_digest
 from src.data.errors import DataError
 from src.evaluation.metrics import milliseconds
 from src.evaluation.predictions import predict_export
-from src.inference.answers import Answering
+from src.inference.answers import Answering, Scores
 from src.inference.predictor import Predictor
 from src.inference.report import read_report
 from src.landmarks.table import COLUMNS, describe
@@ -103,7 +103,7 @@ def test_figures_come_from_photos_as_the_app_reads_them(tmp_path):
 
         def scores(self, picture):
             self.asked.append(picture)
-            return np.array([0.9, 0.1], np.float32), 0.9
+            return Scores(np.array([0.9, 0.1], np.float32), 0.9)
 
     clear = Image.new("RGBA", (300, 200), (0, 0, 0, 0))
     files = {"clear.png": encode(clear, "PNG"), "large.jpg": encode(quarters(800, 600))}

@@ -291,7 +291,7 @@ def test_an_earlier_export_is_brought_up_to_date_without_training(earlier, tmp_p
     assert predictor.info["fingerprint"] == Predictor.load(old).info["fingerprint"]
     for picture in (quarters(90, 60), Image.new("RGB", (40, 50), (20, 200, 90))):
         probabilities, known = load_script(old).predict(to_tensor(picture)[None])
-        scores, also_known = predictor.scores(picture)
+        scores, also_known, _ = predictor.scores(picture)
         assert scores == pytest.approx(probabilities[0].detach().numpy(), abs=1e-4)
         assert also_known == pytest.approx(known.item(), abs=1e-4)
     before = new.read_bytes()

@@ -18,7 +18,7 @@ from conftest import quarters
 from PIL import Image
 
 from src.inference import shared as shared_module
-from src.inference.answers import Answering, InferenceError
+from src.inference.answers import Answering, InferenceError, Scores
 from src.inference.exporter import add_info
 from src.inference.predictor import Predictor
 from src.inference.report import failure
@@ -38,7 +38,7 @@ class Colours(Answering):
         super().__init__({"classes": classes, "known_threshold": 0.5, "size": 32})
 
     def scores(self, picture):
-        return np.array(picture.getpixel((0, 0)), np.float32) / 255, 0.9
+        return Scores(np.array(picture.getpixel((0, 0)), np.float32) / 255, 0.9)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from src.data.decoded import content_digests
 from src.data.folders import UNKNOWN, PictureLoader, Pictures
 from src.evaluation.predictions import Predictions, extract_features
 from src.inference.exporter import Calibration
+from src.inference.space import fit_space
 from src.models.classifier import Classifier
 from src.models.open_set import NEIGHBOURS, LargestProbability, OpenSetScore
 
@@ -101,10 +102,11 @@ def calibrate(
     validated = Predictions(paths, labels, probabilities, probabilities.max(axis=1), pictures.class_names)
     exposed = [path for path, label in zip(trained.paths, trained.labels, strict=True) if label == UNKNOWN]
     score: nn.Module = LargestProbability(temperature)
+    places, owners = _examples(network, pictures)
     unknown_known, met = None, set(exposed)
     if exposed and choose and validated.correct.any():
         unknown = _seen(network, pictures.as_evaluated(choose, [UNKNOWN] * len(choose)))
-        score = _with_examples(network, pictures, temperature)
+        score = _with_unknown(network, pictures, temperature, places, owners)
         fit_score(score, (features, logits), validated.correct, unknown)
         with torch.inference_mode():
             validated = replace(validated, known=score(features, logits).numpy())
@@ -112,7 +114,8 @@ def calibrate(
         met.update(choose)
     learnt = tuple(content_digests(met).values())
     threshold = choose_threshold(validated, unknown_known, coverage)
-    return Calibration(temperature, threshold, score, learnt), validated
+    space = fit_space(places.numpy(), owners.numpy())
+    return Calibration(temperature, threshold, score, learnt, space), validated
 
 
 def _seen(network: Classifier, loader: PictureLoader) -> tuple[Tensor, Tensor]:
@@ -122,21 +125,31 @@ def _seen(network: Classifier, loader: PictureLoader) -> tuple[Tensor, Tensor]:
         return features, network.head(features.to(network.head.weight.device)).float().cpu()
 
 
-def _with_examples(network: Classifier, pictures: Pictures, temperature: float) -> OpenSetScore:
-    """A score that has seen all unknown training photos, and some of every class."""
+def _examples(network: Classifier, pictures: Pictures) -> tuple[Tensor, Tensor]:
+    """Features ``(P, F)`` of some training photos of every class, and their classes ``(P,)``."""
     labels, rng = np.asarray(pictures.train.dataset.labels), np.random.default_rng(0)
     chosen = {c: rng.permutation(np.flatnonzero(labels == c))[:EXAMPLES] for c in np.unique(labels)}
-    chosen[UNKNOWN] = np.flatnonzero(labels == UNKNOWN)
-    # of each at least as many as are averaged, if need be the same ones twice
-    rows = {c: np.resize(found, max(len(found), NEIGHBOURS)) for c, found in chosen.items()}
-    unknown = rows.pop(UNKNOWN)
+    rows = {c: _enough(found) for c, found in chosen.items() if c != UNKNOWN}
     owners = np.repeat(list(rows), [len(found) for found in rows.values()])
     places = _seen(network, pictures.plain(np.concatenate(list(rows.values())).tolist()))[0]
+    return places, torch.from_numpy(owners)
+
+
+def _enough(found: np.ndarray) -> np.ndarray:
+    """At least as many as are averaged, if need be the same ones twice."""
+    return np.resize(found, max(len(found), NEIGHBOURS))
+
+
+def _with_unknown(
+    network: Classifier, pictures: Pictures, temperature: float, places: Tensor, owners: Tensor
+) -> OpenSetScore:
+    """A score that has seen all unknown training photos, and some of every class."""
+    unknown = _enough(np.flatnonzero(np.asarray(pictures.train.dataset.labels) == UNKNOWN))
     others = _seen(network, pictures.plain(unknown.tolist()))[0]
     unit = nn.functional.normalize(torch.cat([places, others])).numpy()
     fitted = PCA(min(AXES, *unit.shape), svd_solver="full").fit(unit)
     center, axes = torch.from_numpy(fitted.mean_), torch.from_numpy(fitted.components_.T.copy())
-    return OpenSetScore(temperature, center, axes, places, torch.from_numpy(owners), others)
+    return OpenSetScore(temperature, center, axes, places, owners, others)
 
 
 def fit_score(

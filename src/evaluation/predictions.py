@@ -152,7 +152,7 @@ def predict_export(
     known = np.empty(len(paths), dtype=np.float32)
     decoded = _decoded(paths, predictor.short_side, threads)
     for row, picture in enumerate(progress_bar(decoded, total=len(paths), unit="photo", disable=None)):
-        probabilities[row], known[row] = predictor.scores(picture)
+        probabilities[row], known[row], _ = predictor.scores(picture)
     return Predictions(
         paths,
         np.full(len(paths), UNKNOWN) if labels is None else np.asarray(labels),

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from src.inference.space import Space, packed
 from src.landmarks.answer import Answer, Guess
 from src.landmarks.table import Landmark, class_key, describe, own_rows
 
 GUESSES = 5
+NOTHING = np.empty(0, np.float32)
 
 
 class InferenceError(RuntimeError):
     """There is no answer for a picture; the message is one sentence, fit to be shown."""
+
+
+class Scores(NamedTuple):
+    """What a network says of one picture.
+
+    Attributes:
+        probabilities: calibrated, of the classes, ``(classes,)``.
+        known: in [0, 1], how surely it shows one of them at all.
+        features: what the last layer saw, ``(F,)``; empty where the export has no `Space` to put it in.
+    """
+
+    probabilities: np.ndarray
+    known: float
+    features: np.ndarray = NOTHING
 
 
 class Answering:
@@ -38,6 +55,15 @@ class Answering:
     def known_threshold(self) -> float:
         """The smallest ``known`` at which an answer is given."""
         return self.info["known_threshold"]
+
+    @property
+    def space_id(self) -> str:
+        """Tells in which `Space` features are; empty where the export has none, so nothing can be taught."""
+        return self.info.get("space", "")
+
+    def space(self) -> Space:
+        """Where own landmarks are compared; to be asked for only where there is a `space_id`."""
+        raise NotImplementedError
 
     @property
     def short_side(self) -> int:
@@ -74,17 +100,18 @@ class Answering:
         Raises:
             InferenceError: the process that holds the model gives no answer.
         """
-        return [self._answer(*self.scores(picture)) for picture in pictures]
+        return [self._answer(self.scores(picture)) for picture in pictures]
 
-    def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
-        """Calibrated probabilities ``(classes,)`` and ``known``, in [0, 1], of one upright picture."""
+    def scores(self, picture: Image.Image) -> Scores:
+        """What the network says of one upright picture."""
         raise NotImplementedError
 
     def heat(self, picture: Image.Image) -> np.ndarray:
         """Where in the middle square of a picture the likeliest landmark is seen: ``(h, w)`` in [0, 1]."""
         raise NotImplementedError
 
-    def _answer(self, probabilities: np.ndarray, known: float) -> Answer:
+    def _answer(self, scores: Scores) -> Answer:
+        probabilities, known, features = scores
         best = np.argsort(-probabilities, kind="stable")[:GUESSES]
         largest = float(probabilities[best[0]])
         # what the others have of the rest; with that of the best they are never more than 1
@@ -93,4 +120,4 @@ class Answering:
             Guess(self.landmarks[i], share * float(probabilities[i]) if n else known)
             for n, i in enumerate(best)
         ]
-        return Answer.judged(guesses, known, self.known_threshold)
+        return Answer.judged(guesses, known, self.known_threshold, packed(features))

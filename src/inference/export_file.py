@@ -15,6 +15,7 @@ from pathlib import Path
 SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
 ABOUT = "model.json"
 NETWORK = "network.onnx"  # pixels -> logits, features, maps
+SPACE = "space.npz"  # see `src.inference.space`
 ANSWER = "answer.onnx"  # logits, features, maps -> probabilities, known, heat
 
 
@@ -26,6 +27,7 @@ class ExportFile:
         path: the file.
         info: the contents of its ``model.json``.
         graphs: the ONNX graphs `NETWORK` and `ANSWER`; none in exports from before they were carried.
+        space: the file `SPACE`; empty in exports from before it was carried.
         tensors: what the graphs name as external data: files that TorchScript has saved its tensors in.
     """
 
@@ -33,6 +35,7 @@ class ExportFile:
     info: dict
     graphs: dict[str, bytes]
     tensors: dict[str, bytes]
+    space: bytes = b""
 
 
 def read_export(path: str | Path) -> ExportFile:
@@ -58,12 +61,20 @@ def read_export(path: str | Path) -> ExportFile:
                 onnx = info.get("onnx", {"graphs": {}, "tensors": []})
                 graphs = {name: archive.read(names[f"extra/{name}"]) for name in onnx["graphs"]}
                 tensors = {name: archive.read(names[name]) for name in onnx["tensors"]}
+                space = archive.read(names[f"extra/{SPACE}"]) if info.get("space") else b""
         except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
             raise ValueError(f"{path} is not an export of this project: run the notebooks again.") from error
     for name, graph in graphs.items():
         if hashlib.sha256(graph).hexdigest() != onnx["graphs"][name]:
             raise ValueError(f"{name} in {path} is damaged: fetch the file again.")
-    return ExportFile(path, info, graphs, tensors)
+    if space and space_id(space) != info["space"]:
+        raise ValueError(f"{SPACE} in {path} is damaged: fetch the file again.")
+    return ExportFile(path, info, graphs, tensors, space)
+
+
+def space_id(space: bytes) -> str:
+    """What tells one `SPACE` from another."""
+    return hashlib.sha256(space).hexdigest()[:16]
 
 
 def known_sums(path: Path) -> list[str]:

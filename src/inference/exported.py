@@ -86,17 +86,21 @@ class Exported(nn.Module):
         """Probabilities ``(N, classes)`` and known ``(N,)`` of pictures ``(N, 3, H, W)``."""
         if x.dim() != 4 or x.shape[1] != 3 or x.shape[2] < 32 or x.shape[3] < 32:
             raise ValueError("pictures must be a batch (N, 3, H, W) with H and W at least 32")
-        probabilities, known, _ = self.judge(x)
+        probabilities, known, _ = self.observe(x)
         return probabilities, known
+
+    @torch.jit.export
+    def observe(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As `predict`, and the features ``(N, F)`` that own landmarks are compared by."""
+        logits, features, maps = self.infer(self.preprocess(x))
+        probabilities, known, _ = self.judged(logits, features, maps)
+        return probabilities, known, features
 
     @torch.jit.export
     def heat(self, x: Tensor) -> Tensor:
         """Where in the middle square of each picture the likeliest class is seen, see `Judged`."""
-        return self.judge(x)[2]
-
-    def judge(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits, features, maps = self.infer(self.preprocess(x))
-        return self.judged(logits, features, maps)
+        return self.judged(logits, features, maps)[2]
 
     def infer(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits, features, maps = self.network(x)

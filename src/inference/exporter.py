@@ -22,10 +22,22 @@ from torch import Tensor, nn
 from src.data.folders import Pictures
 from src.data.transforms import Preprocess
 from src.files import replacing
-from src.inference.export_file import ABOUT, SUMS, is_named, known_sums, read_export, read_sums, sum_line
+from src.inference.answers import Scores
+from src.inference.export_file import (
+    ABOUT,
+    SPACE,
+    SUMS,
+    is_named,
+    known_sums,
+    read_export,
+    read_sums,
+    space_id,
+    sum_line,
+)
 from src.inference.exported import Exported, Judged, Parts, onnx_graphs, share_tensors, torchscript
 from src.inference.onnx_runtime import OnnxRuntime
 from src.inference.predictor import Predictor, Runtime
+from src.inference.space import Space
 from src.inference.torchscript import TorchScriptRuntime, load_script
 from src.landmarks.table import describe
 from src.models.classifier import Classifier
@@ -58,12 +70,14 @@ class Calibration:
             a network that has never met unknown photos.
         learnt: the content digests (`src.data.decoded`) of the unknown photos that network, score and
             threshold were made with, which must not judge them.
+        space: for own landmarks; without one none can be taught.
     """
 
     temperature: float = 1.0
     threshold: float = 0.5
     score: nn.Module = field(default_factory=lambda: LargestProbability(1.0))
     learnt: tuple[str, ...] = ()
+    space: Space | None = None
 
 
 def export(
@@ -113,13 +127,15 @@ def export(
     judged = Judged(network.head.weight, calibration.temperature, calibration.score)
     model = Exported(traced, judged, pictures.preprocess, pictures.class_names, views)
     check = partial(_assert_parity, parts=Parts(network), judged=judged, pictures=pictures)
-    return _write(model, path, about | (info or {}), check)
+    space = calibration.space.to_bytes() if calibration.space else b""
+    return _write(model, path, about | (info or {}), check, space)
 
 
 def add_info(path: str | Path, info: dict) -> Predictor:
     """Add entries to the ``model.json`` of an export; the network in it stays as it is."""
     exported = read_export(path)
-    return _save(load_script(path), Path(path), exported.info | info, exported.graphs)
+    carried = exported.graphs | ({SPACE: exported.space} if exported.space else {})
+    return _save(load_script(path), Path(path), exported.info | info, carried)
 
 
 def upgrade(old: str | Path, new: str | Path) -> Predictor:
@@ -129,7 +145,8 @@ def upgrade(old: str | Path, new: str | Path) -> Predictor:
         FileNotFoundError, ValueError: see `read_export`.
         ExportError: it is from before exports had features and heat maps, or the new one answers differently.
     """
-    info, model = read_export(old).info, load_script(old)
+    exported, model = read_export(old), load_script(old)
+    info = exported.info
     if not hasattr(model, "evidence") and not hasattr(model, "judged"):
         raise ExportError(f"{old} is from before exports had heat maps: train again.")
     judged = getattr(model, "judged", None)
@@ -144,7 +161,7 @@ def upgrade(old: str | Path, new: str | Path) -> Predictor:
     mean, std = (getattr(model.preprocess, name).flatten().tolist() for name in ("mean", "std"))
     preprocess = Preprocess(info["size"], mean, std)
     renewed = Exported(model.network, judged, preprocess, list(model.class_names), views)
-    return _write(renewed, Path(new), info, partial(_assert_same_answers, model=model))
+    return _write(renewed, Path(new), info, partial(_assert_same_answers, model=model), exported.space)
 
 
 class _GateScore(nn.Module):
@@ -198,7 +215,7 @@ def _source(module: str) -> Path:
     return SRC.joinpath(*module.split(".")[1:]).with_suffix(".py")
 
 
-def _write(model: Exported, path: Path, info: dict, check: Callable[[Path], None]) -> Predictor:
+def _write(model: Exported, path: Path, info: dict, check: Callable[[Path], None], space: bytes) -> Predictor:
     """Save a network in both formats once `check` has passed the file; `info` tells what the graphs lack."""
     views = Views(model.again, model.side, model.background)
     with torchscript():
@@ -209,7 +226,8 @@ def _write(model: Exported, path: Path, info: dict, check: Callable[[Path], None
     onnx = {name: graph.SerializeToString() for name, graph in graphs.items()}
     sums = {name: hashlib.sha256(graph).hexdigest() for name, graph in onnx.items()}
     further = {"views": asdict(views), "onnx": {"graphs": sums, "tensors": tensors}}
-    return _save(scripted, path, info | further, onnx, check)
+    about = info | further | ({"space": space_id(space)} if space else {})
+    return _save(scripted, path, about, onnx | ({SPACE: space} if space else {}), check)
 
 
 def _saved(model: torch.jit.ScriptModule, extra: Mapping[str, str | bytes] | None = None) -> io.BytesIO:
@@ -224,12 +242,12 @@ def _save(
     model: torch.jit.ScriptModule,
     path: Path,
     info: dict,
-    graphs: Mapping[str, bytes],
+    carried: Mapping[str, bytes],
     check: Callable[[Path], None] = lambda part: None,
 ) -> Predictor:
     modules = {f"src/{name}": (SRC / name).read_text("utf-8") for name in carried_files()}
     about = json.dumps(info, ensure_ascii=False, indent=1)
-    data = _saved(model, {**modules, ABOUT: about, **graphs})
+    data = _saved(model, {**modules, ABOUT: about, **carried})
     try:
         with replacing(path) as part:
             part.write_bytes(data.getbuffer())
@@ -279,25 +297,23 @@ def _assert_same_answers(part: Path, model: torch.jit.ScriptModule) -> None:
             _assert_same(exact, known, answers(turned), "the earlier one")
 
 
-def _both_runtimes(part: Path) -> Callable[[Tensor], dict[str, tuple[np.ndarray, float]]]:
+def _both_runtimes(part: Path) -> Callable[[Tensor], dict[str, Scores]]:
     """What TorchScript and ONNX Runtime answer for a picture, uint8 ``(3, H, W)``."""
     runtimes: dict[str, Runtime] = {
         "TorchScript": TorchScriptRuntime(part),
         "ONNX": OnnxRuntime(read_export(part)),
     }
 
-    def answers(picture: Tensor) -> dict[str, tuple[np.ndarray, float]]:
+    def answers(picture: Tensor) -> dict[str, Scores]:
         shown = Image.fromarray(picture.permute(1, 2, 0).numpy())
         return {name: runtime.scores(shown) for name, runtime in runtimes.items()}
 
     return answers
 
 
-def _assert_same(
-    exact: Tensor, known: Tensor, answers: dict[str, tuple[np.ndarray, float]], those: str
-) -> None:
+def _assert_same(exact: Tensor, known: Tensor, answers: dict[str, Scores], those: str) -> None:
     """Compare answers with probabilities ``(1, classes)`` and known ``(1,)``; raises ExportError."""
-    for name, (scores, also_known) in answers.items():
+    for name, (scores, also_known, _) in answers.items():
         gap = max(np.abs(exact[0].numpy() - scores).max(), abs(known.item() - also_known))
         if not gap <= TOLERANCE or exact.argmax() != scores.argmax():
             raise ExportError(

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
+from src.inference.answers import Scores
 from src.inference.export_file import ANSWER, NETWORK, ExportFile
 
 
@@ -20,15 +21,15 @@ class OnnxRuntime:
         self._size, self._views = exported.info["size"], exported.info["views"]
         self._network, self._answer = (session(exported, name) for name in (NETWORK, ANSWER))
 
-    def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
-        probabilities, known, _ = self._run(picture)
-        return probabilities[0], float(known[0])
+    def scores(self, picture: Image.Image) -> Scores:
+        probabilities, known, _, features = self._run(picture)
+        return Scores(probabilities[0], float(known[0]), features[0])
 
     def heat(self, picture: Image.Image) -> np.ndarray:
         return self._run(picture)[2][0]
 
     def _run(self, picture: Image.Image) -> list[np.ndarray]:
-        """Probabilities ``(1, classes)``, known ``(1,)`` and heat ``(1, h, w)`` of a picture."""
+        """Probabilities ``(1, classes)``, known ``(1,)``, heat ``(1, h, w)`` and features ``(1, F)``."""
         pixels = square(picture, self._size)
         logits, features, maps = self._network.run(None, {"pixels": pixels})
         if self._is_unsure(logits[0]):
@@ -40,7 +41,7 @@ class OnnxRuntime:
             )
         values = {"logits": logits, "features": features, "maps": maps}
         needed = (wanted.name for wanted in self._answer.get_inputs())  # not all scores look at features
-        return self._answer.run(None, {name: values[name] for name in needed})
+        return [*self._answer.run(None, {name: values[name] for name in needed}), features]
 
     def _is_unsure(self, logits: np.ndarray) -> bool:
         """As `src.models.tta.unsure` of one row of logits."""

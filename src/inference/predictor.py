@@ -12,8 +12,9 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from src.inference.answers import Answering
+from src.inference.answers import Answering, Scores
 from src.inference.export_file import ExportFile, read_export
+from src.inference.space import Space
 
 # one of them at import: in a standalone folder the modules are gone once they are imported
 if find_spec("onnxruntime"):
@@ -25,7 +26,7 @@ elif find_spec("torch"):
 class Runtime(Protocol):
     """What runs a network; see `Answering`. Threads may share it."""
 
-    def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]: ...
+    def scores(self, picture: Image.Image) -> Scores: ...
 
     def heat(self, picture: Image.Image) -> np.ndarray: ...
 
@@ -37,11 +38,12 @@ class Predictor(Answering):
         info: the contents of ``model.json``.
         landmarks: what is known of each class, in the model's order.
         runtime: what runs the network.
+        space_file: its `Space` as a file; empty where it has none.
     """
 
-    def __init__(self, info: dict, runtime: Runtime) -> None:
+    def __init__(self, info: dict, runtime: Runtime, space: bytes = b"") -> None:
         super().__init__(info)
-        self.runtime = runtime
+        self.runtime, self.space_file = runtime, space
 
     @classmethod
     def load(cls, path: str | Path) -> Predictor:
@@ -52,9 +54,12 @@ class Predictor(Answering):
             ValueError: see `read_export`; or neither runtime can run it.
         """
         exported = read_export(path)
-        return cls(exported.info, _runtime(exported))
+        return cls(exported.info, _runtime(exported), exported.space)
 
-    def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
+    def space(self) -> Space:
+        return Space.from_bytes(self.space_file)
+
+    def scores(self, picture: Image.Image) -> Scores:
         return self.runtime.scores(picture)
 
     def heat(self, picture: Image.Image) -> np.ndarray:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from src.files import shown_name
 from src.inference.answers import Answering, InferenceError
+from src.inference.own import Own
 from src.landmarks.answer import Answer
 from src.landmarks.evidence import Revised, Taken, revise
 from src.photos.decode import open_photo
@@ -77,7 +78,12 @@ def answer_report(report: PhotoReport, predictor: Answering) -> PhotoReport:
 
 
 def final_answers(
-    reports: Sequence[PhotoReport], threshold: float, classes: int, *, together: bool = True
+    reports: Sequence[PhotoReport],
+    threshold: float,
+    classes: int,
+    *,
+    together: bool = True,
+    own: Own | None = None,
 ) -> list[Revised]:
     """The final answers of photos that belong together: of one folder, or of one upload.
 
@@ -87,6 +93,7 @@ def final_answers(
         classes: how many landmarks the model knows.
         together: whether photos that were taken close to each other are evidence for each other; a photo's
             own position is evidence in any case.
+        own: the person's own landmarks, weighed against those of the model before all other evidence.
 
     Raises:
         ValueError: a report has no answer.
@@ -94,6 +101,8 @@ def final_answers(
     answers = [report.answer for report in reports if report.answer is not None]
     if len(answers) < len(reports):
         raise ValueError("The model was not asked about one of these photos.")
+    if own:
+        answers, classes = own.judge(answers), classes + len(own.landmarks)
     taken, digests = [report.taken for report in reports], [report.digest for report in reports]
     return revise(answers, taken, digests, threshold, classes, together=together, shots=_shots(reports))
 

@@ -18,18 +18,29 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from src.inference.answers import Answering, InferenceError
+from src.inference.answers import Answering, InferenceError, Scores
+from src.inference.space import Space
+
+if TYPE_CHECKING:
+    from src.inference.predictor import Predictor
 
 ADDRESS = "LANDMARK_PREDICTOR"  # the environment variable that names the socket
 TIMEOUT = 60.0  # seconds to wait for the process to start, or for an answer
 ATTEMPTS = 3  # of a request that breaks off
 PAUSE = 0.2  # seconds between attempts
 LARGEST = 64 * 2**20  # bytes of a request or answer; `src.photos.decode` gives pictures of at most 12
-INFO, SCORES, HEAT, FAILED = b"i", b"s", b"h", b"f"  # what is asked for; an answer repeats it, or failed
+INFO, SCORES, HEAT, SPACE, FAILED = (
+    b"i",
+    b"s",
+    b"h",
+    b"p",
+    b"f",
+)  # what is asked for; an answer repeats it, or failed
 _HEADER = struct.Struct("<QcI")  # number of the request, what is asked for, bytes that follow
 _SHAPE = struct.Struct("<II")
 
@@ -51,9 +62,13 @@ class SharedPredictor(Answering):
         self._info = b""  # `info` as it was sent
         super().__init__(json.loads(self._ask(INFO)))
 
-    def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
+    def scores(self, picture: Image.Image) -> Scores:
         values = np.frombuffer(self._ask(SCORES, _packed(picture)), np.float32)
-        return values[:-1], float(values[-1])
+        known, classes = values[0], len(self.landmarks)
+        return Scores(values[1 : 1 + classes], float(known), values[1 + classes :])
+
+    def space(self) -> Space:
+        return Space.from_bytes(self._ask(SPACE))
 
     def heat(self, picture: Image.Image) -> np.ndarray:
         answer = self._ask(HEAT, _packed(picture))
@@ -180,7 +195,7 @@ def serve(export: str | Path, address: str) -> None:
                 threading.Thread(target=_serve_client, args=(client, predictor, turns), daemon=True).start()
 
 
-def _serve_client(connection: socket.socket, predictor: Answering, turns: threading.Semaphore) -> None:
+def _serve_client(connection: socket.socket, predictor: Predictor, turns: threading.Semaphore) -> None:
     """Answer one visitor's kernel until it hangs up."""
     with connection, contextlib.suppress(OSError):
         while True:
@@ -193,14 +208,16 @@ def _serve_client(connection: socket.socket, predictor: Answering, turns: thread
             _send(connection, number, what, answer)
 
 
-def _answer(what: bytes, body: bytes, predictor: Answering, turns: threading.Semaphore) -> bytes:
+def _answer(what: bytes, body: bytes, predictor: Predictor, turns: threading.Semaphore) -> bytes:
     if what == INFO:
         return json.dumps(predictor.info).encode()
+    if what == SPACE:
+        return predictor.space_file
     picture = Image.frombytes("RGB", _SHAPE.unpack_from(body), body[_SHAPE.size :])
     with turns:
         if what == SCORES:
-            probabilities, known = predictor.scores(picture)
-            return np.append(probabilities, known).astype(np.float32).tobytes()
+            probabilities, known, features = predictor.scores(picture)
+            return np.concatenate([[known], probabilities, features]).astype(np.float32).tobytes()
         if what == HEAT:
             heat = predictor.heat(picture).astype(np.float32)
             return _SHAPE.pack(*heat.shape) + heat.tobytes()

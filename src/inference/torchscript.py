@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from src.inference.answers import Scores
+
 
 class TorchScriptRuntime:
     """The network of an export on the CPU.
@@ -26,9 +28,13 @@ class TorchScriptRuntime:
         self.model = load_script(path)
 
     @torch.inference_mode()
-    def scores(self, picture: Image.Image) -> tuple[np.ndarray, float]:
-        probabilities, known = self.model.predict(to_tensor(picture)[None])
-        return probabilities[0].numpy(), known.item()
+    def scores(self, picture: Image.Image) -> Scores:
+        x = to_tensor(picture)[None]
+        if not hasattr(self.model, "observe"):  # an export of before features were given
+            probabilities, known = self.model.predict(x)
+            return Scores(probabilities[0].numpy(), known.item())
+        probabilities, known, features = self.model.observe(x)
+        return Scores(probabilities[0].numpy(), known.item(), features[0].numpy())
 
     @torch.inference_mode()
     def heat(self, picture: Image.Image) -> np.ndarray:

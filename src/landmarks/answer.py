@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from src.landmarks.table import Landmark
 
@@ -29,13 +29,18 @@ class Answer:
         known: in [0, 1], how surely the picture shows one of the known landmarks at all.
         recognised: whether ``known`` reaches the threshold; if not, the answer is "no landmark that I
             know" and the guesses only say what comes closest.
+        features: what the network saw, for own landmarks, see `src.inference.space.packed`; empty where it
+            does not say.
     """
 
     guesses: tuple[Guess, ...]
     known: float
     recognised: bool
+    features: bytes = field(default=b"", repr=False)
 
     @classmethod
-    def judged(cls, guesses: Iterable[Guess], known: float, threshold: float) -> Answer:
+    def judged(
+        cls, guesses: Iterable[Guess], known: float, threshold: float, features: bytes = b""
+    ) -> Answer:
         """The answer by a threshold in [0, 1]; what is ruled out (0) is not recognised at any threshold."""
-        return cls(tuple(guesses), known, 0 < known >= threshold)
+        return cls(tuple(guesses), known, 0 < known >= threshold, features)

@@ -147,7 +147,7 @@ class Catalog:
                 self._db.execute(
                     "INSERT OR REPLACE INTO answers VALUES"
                     " (:hash, :model, :known, :guesses, :taken, :latitude, :longitude, :camera, :thumbnail,"
-                    " :now)",
+                    " :now, :features)",
                     {**result, "model": model, "now": _now()},
                 )
             row = (content, error, os.fsencode(path))
@@ -164,8 +164,8 @@ class Catalog:
             threshold: the smallest ``known`` at which a landmark is recognised.
         """
         rows = self._db.execute(
-            "SELECT folder, path, files.hash, error, known, guesses, taken, latitude, longitude, camera"
-            " FROM files LEFT JOIN answers ON answers.hash = files.hash AND model = ?"
+            "SELECT folder, path, files.hash, error, known, guesses, taken, latitude, longitude, camera,"
+            " features FROM files LEFT JOIN answers ON answers.hash = files.hash AND model = ?"
             " WHERE run = ? AND (known IS NOT NULL OR error IS NOT NULL) ORDER BY folder, path",
             (model, self.run),
         )
@@ -313,16 +313,18 @@ def answer_row(report: PhotoReport) -> dict:
         "longitude": taken.longitude,
         "camera": taken.camera,
         "thumbnail": report.thumbnail,
+        "features": answer and answer.features,
     }
 
 
 def _report(
     path: str, digest: str, row: list, landmarks: Mapping[str, Landmark], threshold: float
 ) -> PhotoReport:
-    known, pairs, time, latitude, longitude, camera = row
+    known, pairs, time, latitude, longitude, camera, features = row
     guesses = tuple(Guess(landmarks[name], probability) for name, probability in json.loads(pairs))
     taken = Taken(time and datetime.fromisoformat(time), latitude, longitude, camera)
-    return PhotoReport(path, digest, taken=taken, answer=Answer.judged(guesses, known, threshold))
+    answer = Answer.judged(guesses, known, threshold, features or b"")
+    return PhotoReport(path, digest, taken=taken, answer=answer)
 
 
 def _record_row(entry: tuple[Record, Tags | None, str]) -> tuple:

@@ -28,6 +28,7 @@ CREATE TABLE answers (
     camera TEXT NOT NULL,       -- whose clock it was
     thumbnail BLOB NOT NULL,    -- JPEG
     answered TEXT NOT NULL,
+    features BLOB,              -- what the network saw, see `src.landmarks.answer.Answer`
     PRIMARY KEY (hash, model)
 );
 CREATE TABLE writes (
@@ -110,6 +111,8 @@ def open_catalog(path: Path) -> sqlite3.Connection:
                 "use the program that wrote it, or choose another --out."
             )
         db.execute(DECISIONS)
+        if not any(column[1] == "features" for column in db.execute("PRAGMA table_info(answers)")):
+            db.execute("ALTER TABLE answers ADD COLUMN features BLOB")  # catalogs of before had none
         db.execute("COMMIT")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")  # a power cut may take the last changes, a kill takes none

@@ -42,6 +42,7 @@ _ANSWER = pyarrow.schema(
         "longitude": pyarrow.float64(),
         "camera": pyarrow.string(),
         "thumbnail": pyarrow.binary(),
+        "features": pyarrow.binary(),
     }
 )
 
