@@ -27,7 +27,7 @@ class Seen:
 def see(data: bytes, name: str, predictor: Answering) -> Seen:
     """Look at a photo as an example; with several views one photo teaches more.
 
-    On landmarks that a network had never met, the views (the photo, its mirror image, its middle and both ends)
+    On landmarks that a network had never met, the views (the photo, its mirror image, middle and both ends)
     named 1 to 3 more of 100 photos right than the photo alone, with five examples.
 
     Args:
