@@ -167,6 +167,7 @@ def tiny_export(tmp_path_factory) -> Path:
     """
     from src.data.folders import load_pictures
     from src.inference.exporter import Calibration, export
+    from src.inference.space import fit_space
 
     folder = tmp_path_factory.mktemp("export")
     root = make_data_set(folder / "data")
@@ -176,7 +177,10 @@ def tiny_export(tmp_path_factory) -> Path:
             (root / part / old).rename(root / part / new)
     gray = ([0.5, 0.5, 0.5], [0.25, 0.25, 0.25])
     pictures = load_pictures(root, sizes=(32,), normalise=gray, workers=0, cache=folder / "cache")
-    export(colour_net(6), pictures, folder / "tiny.pt", Calibration(threshold=0.6))
+    owners = np.repeat([0, 1, 2], 10)
+    seen = 6 * np.eye(3)[owners] + np.random.default_rng(2).uniform(0, 0.5, (30, 3))
+    calibration = Calibration(threshold=0.6, space=fit_space(seen, owners))
+    export(colour_net(6), pictures, folder / "tiny.pt", calibration)
     return folder / "tiny.pt"
 
 

@@ -83,10 +83,10 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 def packed(features: np.ndarray) -> bytes:
     """Features ``(F,)`` in a byte each; only their proportions stay, which is all that `Space` looks at.
 
-    They are means of what a rectifier lets through, so none is below zero.
+    They are means of what a rectifier lets through: what is below zero is taken for zero.
     """
-    most = float(features.max(initial=0))
-    return np.round(features * (255 / most)).astype(np.uint8).tobytes() if most > 0 else bytes(len(features))
+    most = float(features.max(initial=0)) or 1.0
+    return np.round(features.clip(0) * (255 / most)).astype(np.uint8).tobytes()
 
 
 def unpacked(rows: list[bytes], width: int) -> np.ndarray:
