@@ -9,8 +9,8 @@ photos of the places that a person teaches.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -68,6 +68,18 @@ class Fit:
     alike: tuple[str, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Similar:
+    """An own landmark by its number, and the four signs ``(4,)`` that a photo shows it, see `WEIGHTS`."""
+
+    number: int
+    signs: np.ndarray
+
+    @property
+    def evidence(self) -> float:
+        return float(WEIGHTS @ self.signs)
+
+
 class Own:
     """Own landmarks in the space of one export, ready to be compared with.
 
@@ -102,46 +114,53 @@ class Own:
         Answers without features, as of a model that gives none, stay as they are.
         """
         judged = list(answers)
-        rows = [i for i, answer in enumerate(answers) if len(answer.features) == len(self._space.center)]
-        if not rows or not self._examples:
-            return judged
-        places = self._space.whitened(unpacked([answers[i].features for i in rows], len(self._space.center)))
-        for i, place, near in zip(rows, places, places @ self._means.T, strict=True):
-            judged[i] = self._judge(answers[i], place, near)
+        for i, similar in self.compare(answers):
+            guesses = [self._guess(one, answers[i]) for one in similar[:SHOWN]]
+            if guesses[0].probability >= NEGLIGIBLE:
+                judged[i] = _merged(answers[i], guesses, self._threshold)
         return judged
 
-    def _judge(self, answer: Answer, place: np.ndarray, near: np.ndarray) -> Answer:
-        candidates = np.argsort(-near, kind="stable")[:RIVALS]
-        similar = [(near[c] + (self._examples[c] @ place).max()) / 2 for c in candidates]
-        ranked = sorted(zip(similar, candidates, strict=True), key=lambda pair: -pair[0])
+    def compare(self, answers: Sequence[Answer]) -> Iterator[tuple[int, list[Similar]]]:
+        """Each answer with features, by its number, and the own landmarks that its photo looks most like."""
+        width = len(self._space.center)
+        rows = [i for i, answer in enumerate(answers) if len(answer.features) == width]
+        if not rows or not self._examples:
+            return
+        places = self._space.whitened(unpacked([answers[i].features for i in rows], width))
+        for i, place, near in zip(rows, places, places @ self._means.T, strict=True):
+            yield i, self._similar(place, near)
+
+    def _similar(self, place: np.ndarray, near: np.ndarray) -> list[Similar]:
+        """The own landmarks with the nearest means, most similar first."""
+        count = min(RIVALS, len(near))
+        candidates = np.argpartition(-near, count - 1)[:count]
+        pairs = [(float(near[c] + (self._examples[c] @ place).max()) / 2, int(c)) for c in candidates]
+        pairs.sort(key=lambda pair: (-pair[0], pair[1]))
         built_in = self._space.means @ place
-        guesses = []
-        for number, (similarity, c) in enumerate(ranked[:SHOWN]):
-            rival = ranked[1 if number == 0 else 0][0] if len(ranked) > 1 else 0.0
-            evidence = self._evidence(similarity, rival, self._rival(built_in, c), len(self._examples[c]))
-            guesses.append(Guess(self.landmarks[c], self._probability(evidence, answer)))
-        if guesses[0].probability < NEGLIGIBLE:
-            return answer
-        return _merged(answer, guesses, self._threshold)
+        similar = []
+        for number, (similarity, c) in enumerate(pairs):
+            rival = pairs[1 if number == 0 else 0][0] if len(pairs) > 1 else 0.0
+            similar.append(self._compared(similarity, c, rival, built_in, len(self._examples[c])))
+        return similar
 
-    def _rival(self, built_in: np.ndarray, c: int) -> float:
-        """How similar a photo is to the nearest built-in landmark other than an own one."""
-        if self._built_in[c] >= 0:
-            built_in = np.delete(built_in, self._built_in[c])
-        return float(built_in.max(initial=0.0))
+    def _compared(
+        self, similarity: float, c: int, rival: float, built_in: np.ndarray, examples: int
+    ) -> Similar:
+        """What speaks for an own landmark; one that is built in as well is no rival of its own."""
+        others = np.delete(built_in, self._built_in[c]) if self._built_in[c] >= 0 else built_in
+        lead = similarity - float(others.max(initial=0.0))
+        signs = np.array([similarity, similarity - max(rival, 0.0), lead, 1 / examples], np.float32)
+        return Similar(c, signs)
 
-    def _evidence(self, similarity: float, own_rival: float, built_in: float, examples: int) -> float:
-        signs = similarity, similarity - max(own_rival, 0.0), similarity - built_in, 1 / examples
-        return float(WEIGHTS @ np.array(signs, np.float32))
+    def _guess(self, similar: Similar, answer: Answer) -> Guess:
+        """An own landmark with a probability that reaches the threshold where it is to be named.
 
-    def _probability(self, evidence: float, answer: Answer) -> float:
-        """The evidence as a probability that reaches the export's threshold where an own one is to be named.
-
-        Which share of a library shows own landmarks is not known, and the odds are moved by it anyway.
+        Which share of a library shows own landmarks is not known, and moves the odds anyway (Bayes' rule).
         """
         needed = ANSWERED if answer.recognised else SILENT
         threshold = min(max(self._threshold, 1e-6), 1 - 1e-6)
-        return 1 / (1 + math.exp(needed - evidence - math.log(threshold / (1 - threshold))))
+        log_odds = similar.evidence - needed + math.log(threshold / (1 - threshold))
+        return Guess(self.landmarks[similar.number], 1 / (1 + math.exp(-log_odds)))
 
     def fit(self, name: str) -> Fit:
         """How well one of the own landmarks is known, see `Fit`."""
@@ -159,22 +178,30 @@ class Own:
             mean = float(unit(rest.mean(axis=0)) @ place)
             similarity = (mean + float((rest @ place).max())) / 2
             own_rival = float((np.delete(self._means, c, axis=0) @ place).max(initial=0.0))
-            rival = self._rival(self._space.means @ place, c)
-            recognised += self._evidence(similarity, own_rival, rival, len(rest)) >= SILENT
+            built_in = self._space.means @ place
+            recognised += self._compared(similarity, c, own_rival, built_in, len(rest)).evidence >= SILENT
             if mean < MISFIT:
                 misfits.append(names[i])
         return Fit(recognised, tuple(misfits), tuple(alike))
 
 
 def _merged(answer: Answer, own: list[Guess], threshold: float) -> Answer:
-    """The answer with own guesses before the others, which share what these leave."""
+    """The answer with own guesses among the others.
+
+    One that is to be named leaves the rest to the others; as long as none is, the own ones get what a
+    recognised landmark leaves, and so do not silence it.
+    """
+    before = {guess.landmark: guess.probability for guess in answer.guesses}
     total = sum(guess.probability for guess in own)
-    own = [replace(guess, probability=guess.probability / max(1.0, total)) for guess in own]
-    left = max(0.0, 1 - total)
-    shares = {guess.landmark: left * guess.probability for guess in answer.guesses}
+    room = 1.0
+    if answer.recognised and own[0].probability < threshold:
+        room = max(0.0, 1 - sum(before.values()))
+    taken = min(total, room)
+    left = 1.0 if room < 1 else 1 - taken
+    shares = {landmark: left * probability for landmark, probability in before.items()}
     for guess in own:  # one that is built in as well keeps what it had
-        shares[guess.landmark] = max(guess.probability, shares.get(guess.landmark, 0.0))
+        share = guess.probability * taken / total
+        shares[guess.landmark] = max(share, shares.get(guess.landmark, 0.0))
     best = sorted(shares.items(), key=lambda pair: -pair[1])[:GUESSES]
     guesses = [Guess(landmark, probability) for landmark, probability in best]
-    merged = Answer.judged(guesses, guesses[0].probability, threshold)
-    return replace(merged, features=answer.features)
+    return Answer.judged(guesses, guesses[0].probability, threshold, answer.features)

@@ -1,0 +1,237 @@
+"""How well landmarks of a person's own are told apart after a few photos, and what the others lose by it.
+
+Needs an export of a network that was trained without some of the data set's landmarks, as ``accuracy.py
+left_out`` makes it: these are the new places. ``--fit`` prints the constants of `src.inference.own`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from report import write_section
+from sklearn.linear_model import LogisticRegression
+from tqdm.auto import tqdm
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from src.data.decoded import read_picture
+from src.data.folders import find_data_set, list_photos, list_pictures, load_pictures
+from src.data.unknown import find_unknown, split_unknown
+from src.inference import own as owning
+from src.inference.own import Example, Own, Taught
+from src.inference.predictor import Predictor
+from src.inference.teaching import see
+from src.landmarks.answer import Answer
+from src.landmarks.table import Landmark
+
+PLACES, DRAWS, EXAMPLES = 12, 10, (1, 3, 5, 10)
+LOST, MORE = 0.002, 0.004  # built-in answers lost, unknown photos answered: what may be, with 5 examples
+VALID = 0.1  # of the training photos, as in the recipe
+MANY = 1000  # own landmarks whose cost is measured
+
+
+@dataclass(frozen=True, eq=False)
+class Photos:
+    """Answers for photos, and the class that each shows; empty where it shows none."""
+
+    answers: list[Answer]
+    labels: np.ndarray
+
+    def of(self, rows: np.ndarray) -> Photos:
+        """Those of a mask."""
+        return Photos(
+            [answer for answer, row in zip(self.answers, rows, strict=True) if row], self.labels[rows]
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """Places that were taught, and the photos of them that were not."""
+
+    own: Own
+    names: list[str]
+    rest: Photos
+
+
+def look(predictor: Predictor, paths: Sequence[Path], labels: Sequence[str] | None = None) -> Photos:
+    """Ask the network about photos, two at a time."""
+
+    def answer(path: Path) -> Answer:
+        return predictor.predict([read_picture(path, predictor.short_side)])[0]
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(tqdm(pool.map(answer, paths), total=len(paths), unit="photo"))
+    return Photos(answers, np.array(labels if labels is not None else [""] * len(paths)))
+
+
+def labelled(root: Path, split: str, names: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """The photos of some classes, and their classes."""
+    pairs = [(path, name) for name in names for path in list_photos(root / split / name)]
+    return [path for path, _ in pairs], [name for _, name in pairs]
+
+
+def draw(
+    predictor: Predictor, new: Photos, examples: Sequence[Example], count: int, seed: int, places: int
+) -> Draw:
+    """Teach some of the new places with a few photos each, by chance."""
+    chance, space = np.random.default_rng(seed), predictor.space()
+    names = sorted(chance.permutation(sorted(set(new.labels)))[:places].tolist())
+    rest, taught = np.isin(new.labels, names), {}
+    for name in names:
+        rows = chance.permutation(np.flatnonzero(new.labels == name))[:count]
+        rest[rows] = False
+        taught[name] = Taught(Landmark(name, name), tuple(examples[row] for row in rows))
+    own = Own(space, taught, predictor.landmarks, predictor.known_threshold)
+    return Draw(own, names, new.of(rest))
+
+
+def signs(own: Own, photos: Photos) -> tuple[np.ndarray, np.ndarray]:
+    """The four signs of the most similar own landmark ``(N, 4)``, and its number ``(N,)``."""
+    best = [similar[0] for _, similar in own.compare(photos.answers)]
+    return np.stack([one.signs for one in best]), np.array([one.number for one in best])
+
+
+def fit(draws: Sequence[Draw], places: Sequence[str], known: Photos, unknown: Photos) -> dict:
+    """Weights and thresholds, from those photos of the draws that show one of ``places``.
+
+    A logistic regression tells photos of own landmarks, named rightly, from those of built-in landmarks and
+    of none, both kinds together counted alike. The thresholds then allow what `LOST` and `MORE` say.
+    """
+    rows, truths, weights = [], [], []
+    spoken: list[np.ndarray] = []
+    silent: list[np.ndarray] = []
+    for one in draws:
+        part = one.rest.of(np.isin(one.rest.labels, places))
+        for photos, share in ((part, 1.0), (known, 0.5), (unknown, 0.5)):
+            if photos.answers:
+                found, numbers = signs(one.own, photos)
+                rows.append(found)
+                truths.append(np.array(one.names)[numbers] == photos.labels)
+                weights.append(np.full(len(found), share / len(found)))
+                (spoken if photos is known else silent if photos is unknown else []).append(found)
+    x, weight = np.concatenate(rows), np.concatenate(weights)
+    center, scale = x.mean(axis=0), x.std(axis=0)
+    regression = LogisticRegression(C=10).fit(
+        (x - center) / scale, np.concatenate(truths), sample_weight=weight * len(weight) / weight.sum()
+    )
+    found = (regression.coef_[0] / scale).astype(np.float32)
+
+    def threshold(values: list[np.ndarray], counts: np.ndarray, share: float) -> float:
+        """Evidence that this share of the photos exceeds, those that do not count taken for below it."""
+        return float(np.quantile([np.where(counts, value @ found, -np.inf) for value in values], 1 - share))
+
+    quiet = threshold(silent, named(unknown.answers) == "", MORE)
+    loud = threshold(spoken, named(known.answers) == known.labels, LOST)
+    return {"WEIGHTS": found, "SILENT": quiet, "ANSWERED": max(quiet, loud)}
+
+
+def named(answers: Sequence[Answer]) -> np.ndarray:
+    """The class that each answer names, empty where it names none."""
+    names = [answer.guesses[0].landmark.class_name if answer.recognised else "" for answer in answers]
+    return np.array(names)
+
+
+def measure(one: Draw, places: Sequence[str], known: Photos, unknown: Photos, constants: dict) -> list[float]:
+    """Shares of photos of new places, rightly and wrongly named among them; and what changed for others."""
+    for name, value in constants.items():
+        setattr(owning, name, value)
+    part = one.rest.of(np.isin(one.rest.labels, places))
+    told, numbers = named(one.own.judge(part.answers)), signs(one.own, part)[1]
+    before, after = named(known.answers), named(one.own.judge(known.answers))
+    silent, spoken = named(unknown.answers), named(one.own.judge(unknown.answers))
+    return [
+        (told == part.labels).mean(),
+        ((told != part.labels) & (told != "")).mean(),
+        (named(part.answers) != "").mean(),
+        (np.array(one.names)[numbers] == part.labels).mean(),
+        (after == known.labels).mean() - (before == known.labels).mean(),
+        (spoken != "").mean() - (silent != "").mean(),
+    ]
+
+
+def cost(predictor: Predictor, examples: Sequence[Example], photos: Photos) -> str:
+    """Milliseconds a photo with `MANY` own landmarks."""
+    taught = {
+        str(n): Taught(Landmark(str(n), str(n)), tuple(np.random.default_rng(n).choice(examples, 5)))  # type: ignore[arg-type]
+        for n in range(MANY)
+    }
+    own, start = Own(predictor.space(), taught, predictor.landmarks, predictor.known_threshold), 0.0
+    start = time.perf_counter()
+    own.judge(photos.answers)
+    return f"{1000 * (time.perf_counter() - start) / len(photos.answers):.2f}"
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser("benchmarks/own_landmarks.py", description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
+    parser.add_argument("--unknown", type=Path, action="append", help="photos of no landmark (see README)")
+    parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"), help="of accuracy.py left_out")
+    parser.add_argument("--fit", action="store_true", help="print the constants, fitted on all new places")
+    options = parser.parse_args()
+    root = find_data_set(options.data)
+    unknown = split_unknown(find_unknown(options.unknown, root))
+    predictor = Predictor.load(options.runs / "left_out" / "export.pt")
+    names = [name for name in list_pictures(root / "train")[2] if name not in predictor.class_names]
+    valid = load_pictures(options.runs / "left_out_data", valid_fraction=VALID).valid.dataset
+    classes = predictor.class_names
+    to_choose = (
+        look(predictor, valid.paths, [classes[label] for label in valid.labels]),
+        look(predictor, unknown.choose),
+    )
+    to_judge = look(predictor, *labelled(root, "test", classes)), look(predictor, unknown.judge)
+    train, test = (labelled(root, split, names) for split in ("train", "test"))
+    paths, labels = [*train[0], *test[0]], [*train[1], *test[1]]
+    new = look(predictor, paths, labels)
+    with ThreadPoolExecutor(2) as pool:
+        jobs = pool.map(lambda path: see(path.read_bytes(), path.name, predictor).example, paths)
+        examples = list(tqdm(jobs, total=len(paths), unit="example"))
+    draws = {
+        count: [draw(predictor, new, examples, count, seed, PLACES) for seed in range(DRAWS)]
+        for count in EXAMPLES
+    }
+    everything = [one for some in draws.values() for one in some]
+    halves = names[::2], names[1::2]
+    if options.fit:
+        print(fit(everything, names, *to_choose))
+        return
+    lines = [
+        "| examples | right | wrong | answered before | told apart | built-in | no landmark |",
+        "| --- " * 7 + "|",
+    ]
+    constants = [fit(everything, half, *to_choose) for half in halves]
+    for count, some in draws.items():
+        found = [
+            measure(one, halves[1 - half], *to_judge, constants[half]) for half in (0, 1) for one in some
+        ]
+        mean, spread = np.mean(found, axis=0), np.std(found, axis=0)
+        cells = [
+            f"{m:+.1%}" if column > 3 else f"{m:.1%} ± {s:.1%}"
+            for column, (m, s) in enumerate(zip(mean, spread, strict=True))
+        ]
+        lines.append(f"| {count} | {' | '.join(cells)} |")
+    lines.append(f"\n{MANY:,} own landmarks take {cost(predictor, examples, to_judge[0])} ms a photo more.")
+    write_section("Own landmarks", main_about(len(names)), "\n".join(lines))
+
+
+def main_about(places: int) -> str:
+    """What the section says of its figures."""
+    return f"""Of {places} landmarks that the network was trained without, {PLACES} are taught with a few photos
+        each; their other photos are the new ones. Weights and thresholds are fitted on half of the landmarks,
+        validation photos and unknown photos of other sources; the figures are of the other half, the test
+        photos and the unknown photos kept for figures: mean ± standard deviation of {DRAWS} draws on both
+        halves. *Right* and *wrong* are named so; *answered before* were given a built-in landmark, always
+        wrongly; *told apart* is whether the most similar own landmark is the right one, whatever is said. The
+        last two are how many points more photos of built-in landmarks are named rightly, and more photos of no
+        landmark are named at all."""
+
+
+if __name__ == "__main__":
+    main()
