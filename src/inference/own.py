@@ -30,6 +30,10 @@ MISFIT = 0.15  # cosine: 99 % of photos of other places are less similar to a la
 ALIKE = 0.6  # cosine of two means: as similar as half of all photos are to the mean of their own landmark
 
 
+class OwnError(ValueError):
+    """Own landmarks cannot be used or changed; the message is one sentence that says what to do."""
+
+
 @dataclass(frozen=True)
 class Example:
     """A photo that a landmark was taught with.
@@ -38,11 +42,14 @@ class Example:
         content: its digest, as in `PhotoReport`.
         name: of its file, for people.
         features: what the network saw on it, see `src.inference.space.packed`.
+        path: where it was, absolute, so that another export can look at it again; empty where that is not
+            known, as in the app.
     """
 
     content: str
     name: str
     features: bytes
+    path: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,9 @@ class Own:
         taught: own landmarks by their names.
         built_in: the export's landmarks, in its order.
         threshold: the smallest ``known`` at which an answer is given.
+
+    Raises:
+        OwnError: features of an example are not those of this space.
     """
 
     def __init__(
@@ -101,6 +111,8 @@ class Own:
         self._built_in = [names.index(name) if name in known else -1 for name in taught]
         self._names, self._known = list(taught), names
         rows = [example.features for one in taught.values() for example in one.examples]
+        if any(len(row) != len(space.center) for row in rows):
+            raise OwnError("The own landmarks do not fit this export: teach them again from their photos.")
         places = space.whitened(unpacked(rows, len(space.center)))
         ends = np.cumsum([len(one.examples) for one in taught.values()])
         self._examples = np.split(places, ends[:-1]) if rows else []

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import io
 import json
+import stat
 import sys
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 
-from src.files import read, write
-from src.inference.own import Example, Taught
+from src.files import explained, printable, read, write
+from src.inference.own import Example, OwnError, Taught
 from src.landmarks.table import Landmark
 
 if sys.platform != "win32":
@@ -26,18 +26,10 @@ if sys.platform != "win32":
 NAME = "my_landmarks.npz"
 VERSION = 1
 MOST_BYTES = 256 * 2**20
+MOST_TEXT = 32 * 2**20  # bytes of names: 10,000 landmarks with ten examples each have some 25 MB
 MOST_LANDMARKS = 10_000
 MOST_EXAMPLES = 100  # of one landmark
 LONGEST = 200  # characters of a name
-# what reading arrays and JSON from a file of any bytes ends with
-DAMAGED = (
-    *(ValueError, KeyError, TypeError, EOFError, OSError, RuntimeError, MemoryError),
-    *(zipfile.BadZipFile, zlib.error),
-)
-
-
-class OwnError(ValueError):
-    """Own landmarks cannot be used or changed; the message is one sentence that says what to do."""
 
 
 class OtherExportError(OwnError):
@@ -50,22 +42,44 @@ def to_bytes(taught: Mapping[str, Taught], export: str) -> bytes:
     Args:
         taught: with examples whose features all have one length.
         export: which one made the features, see `src.inference.answers.Answering.space_id`.
+
+    Raises:
+        OwnError: there is more of something than `from_bytes` takes.
     """
+    _check_counts(taught)
     about = {
         "version": VERSION,
         "export": export,
         "landmarks": [one.landmark.to_dict() for one in taught.values()],
         "examples": [
-            [{"content": example.content, "name": example.name} for example in one.examples]
+            [
+                {"content": example.content, "name": example.name, "path": example.path}
+                for example in one.examples
+            ]
             for one in taught.values()
         ],
     }
     rows = [example.features for one in taught.values() for example in one.examples]
     features = np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -1 if rows else 0)
     file = io.BytesIO()
-    text = json.dumps(about, ensure_ascii=False).encode()
+    text = json.dumps(about).encode()  # in ASCII, which holds also names of files that are no UTF-8
     np.savez(file, about=np.frombuffer(text, np.uint8), features=features)
+    if len(text) > MOST_TEXT or file.tell() > MOST_BYTES:
+        raise OwnError("These are more own landmarks than one file can hold: begin another one.")
     return file.getvalue()
+
+
+def _check_counts(taught: Mapping[str, Taught]) -> None:
+    """Raise OwnError for what would be refused when it is read."""
+    if len(taught) > MOST_LANDMARKS:
+        raise OwnError(f"A file holds at most {MOST_LANDMARKS:,} own landmarks: begin another one.")
+    for name, one in taught.items():
+        if not 0 < len(one.examples) <= MOST_EXAMPLES:
+            raise OwnError(
+                f"{printable(name)} would have {len(one.examples):,} photos: give it 1 to {MOST_EXAMPLES}."
+            )
+        if len(name) > LONGEST:
+            raise OwnError(f"{printable(name[:40])}… is too long a name: take at most {LONGEST} letters.")
 
 
 def from_bytes(data: bytes, export: str, name: str = NAME) -> dict[str, Taught]:
@@ -77,14 +91,21 @@ def from_bytes(data: bytes, export: str, name: str = NAME) -> dict[str, Taught]:
         name: of the file, for people.
 
     Raises:
-        OtherExportError: another export made it; what can be taught anew is in `names_in`.
+        OtherExportError: another export made it.
         OwnError: it is no such file, damaged, or larger than anyone needs.
     """
-    about, features = _parts(data, name)
-    if about["export"] != export:
+    made_with, taught = from_any_export(data, name)
+    if made_with != export:
         raise OtherExportError(
-            f"{name} was made with another export; teach its landmarks again from their photos."
+            f"{name} was made with another export: renew it (python -m src.teach --renew), or teach its "
+            "landmarks again from their photos."
         )
+    return taught
+
+
+def from_any_export(data: bytes, name: str = NAME) -> tuple[str, dict[str, Taught]]:
+    """The export that made a file, and its landmarks, whichever that is; raises OwnError as `from_bytes`."""
+    about, features = _parts(data, name)
     try:
         taught, row = {}, 0
         for entry, examples in zip(about["landmarks"], about["examples"], strict=True):
@@ -92,34 +113,37 @@ def from_bytes(data: bytes, export: str, name: str = NAME) -> dict[str, Taught]:
             if not 0 < count <= MOST_EXAMPLES or len(landmark.name) > LONGEST or landmark.name in taught:
                 raise ValueError(landmark.name)
             rows = [bytes(one) for one in features[row : row + count]]
-            found = [
-                Example(str(example["content"]), str(example["name"]), seen)
-                for example, seen in zip(examples, rows, strict=True)
-            ]
+            found = [_example(example, seen) for example, seen in zip(examples, rows, strict=True)]
             taught[landmark.name] = Taught(landmark, tuple(found))
             row += count
         if row != len(features) or len(taught) > MOST_LANDMARKS:
             raise ValueError(row)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(name) from error
-    return taught
+    return about["export"], taught
+
+
+def _example(entry: dict, features: bytes) -> Example:
+    return Example(str(entry["content"]), str(entry["name"]), features, str(entry.get("path", "")))
 
 
 def _parts(data: bytes, name: str) -> tuple[dict, np.ndarray]:
     """What is said in a file, and its features ``(N, F)``; raises OwnError."""
-    if len(data) > MOST_BYTES:
-        raise OwnError(f"{name} is larger than {MOST_BYTES >> 20} MB: teach fewer landmarks in one file.")
+    _check_size(len(data), name)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > MOST_BYTES:
                 raise ValueError("it is packed")
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            about, features = json.loads(arrays["about"].tobytes()), arrays["features"]
+            text, features = arrays["about"].tobytes(), arrays["features"]
+        if len(text) > MOST_TEXT:
+            raise ValueError(len(text))
+        about = json.loads(text)
         if about["version"] != VERSION or features.dtype != np.uint8 or features.ndim != 2:
             raise ValueError(about["version"])
         if not isinstance(about["export"], str):
             raise TypeError("export")
-    except DAMAGED as error:
+    except Exception as error:  # NumPy, zipfile and what unpacks for it let errors of many kinds through
         raise _damaged(name) from error
     return about, features
 
@@ -130,7 +154,28 @@ def _damaged(name: str) -> OwnError:
 
 def load_own(path: Path, export: str) -> dict[str, Taught]:
     """The own landmarks of a file by their names; raises what `from_bytes` raises, and FileError."""
-    return from_bytes(read(path), export, path.name)
+    return from_bytes(_whole(path), export, path.name)
+
+
+def load_any(path: Path) -> tuple[str, dict[str, Taught]]:
+    """What `from_any_export` says of a file; raises FileError, too."""
+    return from_any_export(_whole(path), path.name)
+
+
+def _whole(path: Path) -> bytes:
+    """A file; one that is too large is not read, and what has no end is no file."""
+    with explained(path, "read"):
+        status = path.stat()
+    if stat.S_ISREG(status.st_mode):
+        _check_size(status.st_size, path.name)
+    elif not stat.S_ISDIR(status.st_mode):
+        raise _damaged(path.name)
+    return read(path)
+
+
+def _check_size(size: int, name: str) -> None:
+    if size > MOST_BYTES:
+        raise OwnError(f"{name} is larger than {MOST_BYTES >> 20} MB: teach fewer landmarks in one file.")
 
 
 def save_own(path: Path, taught: Mapping[str, Taught], export: str) -> None:
@@ -140,10 +185,12 @@ def save_own(path: Path, taught: Mapping[str, Taught], export: str) -> None:
 
 @contextmanager
 def changing(path: Path) -> Iterator[None]:
-    """Wait until no other run changes the file, and keep others waiting meanwhile."""
-    lock = path.with_name(f".{path.name}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("wb") as file:
+    """Wait until no other run changes the file, and keep others waiting meanwhile; raises FileError."""
+    with explained(path, "written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.with_name(f".{path.name}.lock").open("wb")
+    with file:
         if sys.platform != "win32":
-            fcntl.flock(file, fcntl.LOCK_EX)
+            with suppress(OSError):  # some network shares know no locks
+                fcntl.flock(file, fcntl.LOCK_EX)
         yield
