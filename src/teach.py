@@ -18,7 +18,7 @@ from src.files import FileError, printable
 if TYPE_CHECKING:
     from src.inference.predictor import Predictor
     from src.landmarks.table import Landmark
-    from src.library.teach_own import Learned
+    from src.library.teach_own import Known, Learned
 
 MODEL = Path(__file__).resolve().parents[1] / "checkpoints" / "transfer_exported.pt"
 FILE = Path("my_landmarks.npz")
@@ -69,7 +69,7 @@ def _teach(args: argparse.Namespace) -> int:
     from src.library.teach_own import Facts, teach
 
     facts = Facts(args.at, args.tags, args.city, args.country)
-    known = "add" if args.add else "replace" if args.replace else ""
+    known: Known = "add" if args.add else "replace" if args.replace else ""
     learned = teach(args.into, args.name, args.photos, facts, known, _predictor(args.model))
     for sentence in learned.unreadable:
         print(sentence, file=sys.stderr)
@@ -94,10 +94,8 @@ def _gist(learned: Learned) -> list[str]:
     if learned.fit.recognised is None:
         said.append("How well it is recognised shows only with a second photo.")
     else:
-        one = learned.fit.recognised == 1
-        said.append(
-            f"{learned.fit.recognised} of {count} photos {'is' if one else 'are'} recognised by the others."
-        )
+        are = "is" if learned.fit.recognised == 1 else "are"
+        said.append(f"{learned.fit.recognised} of {count} photos {are} recognised by the others.")
     if count < ENOUGH:
         said.append(f"With {ENOUGH} photos, as different as those to be found, it is recognised better.")
     return said
@@ -105,19 +103,13 @@ def _gist(learned: Learned) -> list[str]:
 
 def _warnings(learned: Learned) -> list[str]:
     """What does not fit."""
-    name = learned.taught.landmark.name
-    said = [
-        f"{photo} looks unlike the other photos: does it show the place?" for photo in learned.fit.misfits
+    name, fit = learned.taught.landmark.name, learned.fit
+    return [
+        *(f"{photo} looks unlike the other photos: does it show the place?" for photo in fit.misfits),
+        *(f"{photo} was taken too far away to show the place: is it one of it?" for photo in learned.far),
+        *(f"{name} looks like {other}: their photos may be taken for each other's." for other in fit.alike),
+        *(f"{other} was taught with one of these photos, too: is that right?" for other in learned.elsewhere),
     ]
-    said += [f"{photo} was taken too far away to show the place: is it one of it?" for photo in learned.far]
-    said += [
-        f"{name} looks like {other}: their photos may be taken for each other's."
-        for other in learned.fit.alike
-    ]
-    said += [
-        f"{other} was taught with one of these photos, too: is that right?" for other in learned.elsewhere
-    ]
-    return said
 
 
 def _list(into: Path) -> int:
@@ -143,9 +135,8 @@ def _renew(args: argparse.Namespace) -> int:
     from src.library.teach_own import renew
 
     renewed = renew(args.into, _predictor(args.model))
-    print(
-        f"{printable(str(args.into))} fits the export: {len(renewed.whole) + len(renewed.less):,} landmarks."
-    )
+    count = len(renewed.whole) + len(renewed.less)
+    print(f"{printable(str(args.into))} fits the export; landmarks in it: {count:,}.")
     for name in renewed.less:
         print(printable(f"{name} has lost photos that are not where they were."))
     for name in renewed.gone:

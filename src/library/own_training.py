@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from src.files import explained, safe_name, write
 from src.inference.own import Example, Taught
 from src.landmarks.table import Landmark, class_key
+from src.library.teach_own import is_there
 from src.photos.errors import UNUSABLE
 from src.photos.files import read_photo_file
 from src.photos.formats import SUFFIXES
@@ -67,7 +67,7 @@ def export_training(taught: Iterable[Taught], landmarks: Sequence[Landmark], roo
 
 def _is_unchanged(example: Example) -> bool:
     try:
-        data = read_photo_file(example.path) if os.path.isfile(example.path) else b""
+        data = read_photo_file(example.path) if is_there(example) else b""
     except UNUSABLE:
         return False
     return blake2b(data, digest_size=16).hexdigest() == example.content
@@ -89,7 +89,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _copy(examples: Sequence[Example], root: Path, folder: str) -> int:
-    """Copy what is not there yet; the first to the training photos, the second and then each fifth to others."""
+    """Copy what is not there yet; the second and then each fifth are photos to test with."""
     counts = {part: len(_entries(root / part / folder)) for part in PARTS}
     copied = 0
     for example in examples:

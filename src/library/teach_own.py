@@ -189,8 +189,8 @@ def renew(into: Path, predictor: Answering) -> Renewed:
         export, taught = load_any(into)
         if export == predictor.space_id:
             return Renewed(tuple(taught), (), (), None)
-        paths = dict.fromkeys(e.path for one in taught.values() for e in one.examples)
-        looked, _ = _look_at([path for path in paths if os.path.isfile(path)], predictor)
+        paths = dict.fromkeys(e.path for one in taught.values() for e in one.examples if is_there(e))
+        looked, _ = _look_at(list(paths), predictor)
         anew = {one.example.content: one.example for one in looked}
         renewed, less = {}, []
         for name, one in taught.items():
@@ -210,6 +210,14 @@ def renew(into: Path, predictor: Answering) -> Renewed:
         save_own(into, renewed, predictor.space_id)
     whole = tuple(name for name in renewed if name not in less)
     return Renewed(whole, tuple(less), gone, kept)
+
+
+def is_there(example: Example) -> bool:
+    """Whether there is a file where the photo was; what it holds is not looked at."""
+    try:
+        return bool(example.path) and Path(example.path).is_file()
+    except OSError:  # a name that is too long, or a folder closed to us
+        return False
 
 
 def _check_there(into: Path) -> None:
@@ -258,8 +266,12 @@ def _described(before: Taught | None, built_in: Landmark | None, name: str, fact
     landmark = before.landmark if before else Landmark(name, name)
     if facts.position:
         landmark = replace(landmark, latitude=facts.position[0], longitude=facts.position[1])
-    said = {"tags": facts.tags, "city": facts.city, "country": facts.country}
-    return replace(landmark, **{field: value for field, value in said.items() if value})
+    return replace(
+        landmark,
+        tags=facts.tags or landmark.tags,
+        city=facts.city or landmark.city,
+        country=facts.country or landmark.country,
+    )
 
 
 def _placed(landmark: Landmark, taken: Sequence[Taken]) -> tuple[Landmark, int]:
@@ -282,16 +294,16 @@ def _files(photos: Sequence[Path]) -> tuple[list[str], list[str]]:
     """The photo files, and sentences on what cannot be looked into; raises OwnError where there are none."""
     files, unreadable = dict[str, None](), []
     for path in photos:
-        if os.path.isfile(path) or not os.path.exists(path):  # why it is not there is said when it is read
-            files[os.path.abspath(path)] = None
-        elif not os.path.isdir(path):  # a pipe would be waited for without end
-            unreadable.append(f"{shown_name(str(path))} is no ordinary file; give photos.")
-        else:
+        if exists(path) and path.is_dir():
             for found in find_photos(path):
                 if found.error:
                     unreadable.append(found.error)
                 else:
                     files[found.path] = None
+        elif not exists(path) or path.is_file():  # why it is not there is said when it is read
+            files[str(path.absolute())] = None
+        else:  # a pipe would be waited for without end
+            unreadable.append(f"{shown_name(str(path))} is no ordinary file; give photos.")
     if not files:
         raise UnreadableError(unreadable[0] if unreadable else f"{photos[0]} has no photos: give some.")
     return list(files), unreadable
@@ -317,7 +329,7 @@ def _look_at(paths: Sequence[str], predictor: Answering) -> tuple[list[_Looked],
 
 
 def _look(path: str, predictor: Answering) -> _Looked | str:
-    name = os.path.basename(path)
+    name = Path(path).name
     try:
         seen = see(read_photo_file(path), name, predictor)
     except Exception as error:  # one photo must not end the lesson
