@@ -62,7 +62,17 @@ def _settings(args: argparse.Namespace) -> Settings:
     from src.api.access import read_token
     from src.api.service import Settings
 
-    return Settings(read_token(args.token_file), args.rate, tuple(args.allow_host))
+    if args.own:
+        _check_own(args.own, args.export or EXPORT)
+    return Settings(read_token(args.token_file), args.rate, tuple(args.allow_host), args.own)
+
+
+def _check_own(own: Path, export: Path) -> None:
+    """Raise ValueError, before anything is served, where these own landmarks do not fit the export."""
+    from src.inference.export_file import read_export
+    from src.inference.own_file import load_own
+
+    load_own(own, read_export(export).info.get("space", ""))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--export", type=Path, metavar="FILE", help="the exported model (the transfer one)")
+    parser.add_argument(
+        "--own", type=Path, metavar="FILE", help="landmarks of your own, made by python -m src.teach"
+    )
     parser.add_argument("--visitors", type=int, metavar="N", help="people on the page at once (20)")
     parser.add_argument("--port", type=int, metavar="N", help=f"({PORT})")
     parser.add_argument("--ip", "--Voila.ip", help="address to listen at (localhost); 0.0.0.0 for all")

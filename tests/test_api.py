@@ -28,6 +28,11 @@ from src.api.errors import RequestError
 from src.api.handlers import OPENAPI, routes
 from src.api.service import Service, Settings
 from src.inference.answers import InferenceError
+from src.inference.own import Taught
+from src.inference.own_file import save_own
+from src.inference.predictor import Predictor
+from src.inference.teaching import see
+from src.landmarks.table import Landmark
 
 RED, GREEN, GRAY = (
     encode(Image.new("RGB", (64, 48), colour)) for colour in ((230, 10, 10), (10, 230, 10), (99, 99, 99))
@@ -132,6 +137,32 @@ def test_landmarks_are_listed(server):
         "Eiffel Tower",
         "Hawa Mahal",
     ]
+
+
+def test_own_landmarks_are_named_and_listed(tiny_export, tmp_path):
+    """A yellow place, and a red one that is the Taj Mahal, which is built in."""
+    predictor, yellow = Predictor.load(tiny_export), encode(Image.new("RGB", (64, 48), (250, 250, 10)))
+    house = Landmark("The house", "The house", "Ulm", latitude=48.4, longitude=9.99, tags=("family",))
+    taught = {
+        "The house": Taught(house, (see(yellow, "1.jpg", predictor).example,)),
+        "Taj Mahal": Taught(Landmark("Taj Mahal", "Taj Mahal"), (see(RED, "2.jpg", predictor).example,)),
+    }
+    save_own(tmp_path / "mine.npz", taught, predictor.space_id)
+    with running(predictor) as without, running(predictor, own=tmp_path / "mine.npz") as server:
+        assert without.tag(yellow)[2]["landmark"] != "The house"
+        status, _, answer = server.tag(yellow)
+        assert status == 200
+        check("Answer", answer)
+        assert (answer["landmark"], answer["place"]["city"]) == ("The house", "Ulm")
+        assert answer["tags"] == ["The house", "Ulm", "family"]
+        assert server.tag(GREEN)[2]["landmark"] == "Eiffel Tower"
+        _, _, listed = server.ask("GET", "/api/v1/landmarks")
+        check("Landmarks", listed)
+        assert [(landmark["name"], landmark["own"]) for landmark in listed["landmarks"]] == [
+            *(("Taj Mahal", False), ("Eiffel Tower", False), ("Hawa Mahal", False)),
+            ("The house", True),
+        ]
+        assert not any(one["own"] for one in without.ask("GET", "/api/v1/landmarks")[2]["landmarks"])
 
 
 def test_document_has_the_addresses_that_there_are(server):

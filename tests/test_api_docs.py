@@ -159,6 +159,8 @@ def test_it_ends_well_when_it_is_stopped(tiny_export):
         (["--ip", "0.0.0.0"], 1, "Beyond this machine (--ip 0.0.0.0) the interface needs a token"),
         (["--export", "missing.pt"], 1, "missing.pt is not there"),
         (["--token-file", "missing.txt"], 1, "missing.txt cannot be read"),
+        (["--own", "missing.npz"], 1, "missing.npz cannot be read"),
+        (["--own", "README.md"], 1, "README.md is damaged or no file of own landmarks"),
         (["--allow-host", ""], 1, "is no host"),
         (["--port", "TAKEN"], 1, "cannot be listened at"),
         (["--ip", "no.such.name.invalid"], 1, "needs a token"),

@@ -42,8 +42,8 @@ def serve(export: Path, ip: str, port: int, settings: Settings) -> None:
         settings: see there.
 
     Raises:
-        FileNotFoundError, ValueError: see `src.inference.predictor.Predictor.load`; or nothing can be served
-            like this.
+        FileNotFoundError, ValueError: see `src.inference.predictor.Predictor.load` and
+            `src.inference.own_file.load_own`; or nothing can be served like this.
     """
     check_reach(ip, settings.token)
     try:
@@ -52,9 +52,10 @@ def serve(export: Path, ip: str, port: int, settings: Settings) -> None:
         raise ValueError(f"{ip or 'This machine'} cannot be listened at, port {port}: {error}.") from error
     from src.inference.predictor import Predictor  # here, as it takes a while
 
-    predictor = Predictor.load(export)
+    service = service_of(Predictor.load(export), settings)
+    service.model()  # with the own landmarks, should these not fit
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    asyncio.run(_serve(sockets, service_of(predictor, settings)))
+    asyncio.run(_serve(sockets, service))
 
 
 def service_of(predictor: Answering, settings: Settings) -> Service:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from src.inference.answers import Answering
+from src.inference.own import Own
 from src.landmarks.answer import Answer
 from src.landmarks.evidence import Revised
 from src.landmarks.tags import model_name, tags_for
@@ -65,9 +66,12 @@ def _evidence(revised: Revised) -> dict:
     }
 
 
-def landmarks_answer(predictor: Answering) -> dict:
-    """The answer to ``GET /api/v1/landmarks``: what the model can recognise."""
-    landmarks = [landmark.to_dict() for landmark in predictor.landmarks]
+def landmarks_answer(predictor: Answering, own: Own | None) -> dict:
+    """The answer to ``GET /api/v1/landmarks``: what the model can recognise, and what it was taught."""
+    built_in = set(predictor.landmarks)
+    taught = [landmark for landmark in (own.landmarks if own else ()) if landmark not in built_in]
+    landmarks = [landmark.to_dict() | {"own": False} for landmark in predictor.landmarks]
+    landmarks += [landmark.to_dict() | {"own": True} for landmark in taught]
     return {"landmarks": landmarks, "model": model_name(predictor.info)}
 
 

@@ -248,7 +248,8 @@ class Landmarks(Handler):
     address, needs_model = f"{ROOT}/landmarks", True
 
     async def answer(self) -> dict:
-        return landmarks_answer(await self.service.run(self.service.model))
+        model = await self.service.run(self.service.model)
+        return landmarks_answer(model, self.service.own)
 
 
 class OpenApi(Handler):

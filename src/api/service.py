@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from src.api.access import Access
@@ -16,6 +17,8 @@ from src.api.bodies import check_photo_size
 from src.api.errors import RequestError, request_error
 from src.api.fetching import Fetcher
 from src.inference.answers import Answering
+from src.inference.own import Own
+from src.inference.own_file import load_own
 from src.inference.report import answer_report, final_answers, read_report
 
 PLACES = 64  # requests at once; some 3 s of work on two cores
@@ -31,6 +34,7 @@ class Settings:
         token: see `Access`.
         rate: photos a minute for each address.
         hosts: from which images may be fetched, see `Fetcher`.
+        own: a file of own landmarks, see `src.inference.own_file`.
 
     Raises ValueError where a host is none.
     """
@@ -38,6 +42,7 @@ class Settings:
     token: str = field(default="", repr=False)
     rate: int = 3000
     hosts: tuple[str, ...] = ()
+    own: Path | None = None
 
     def __post_init__(self) -> None:
         Fetcher(self.hosts)
@@ -55,7 +60,8 @@ class Service:
             ready: whether it can be asked now.
         """
         self.access, self.fetcher = Access(settings.token, settings.rate), Fetcher(settings.hosts)
-        self.ready, self._load = ready, load
+        self.ready, self._load, self._own_file = ready, load, settings.own
+        self.own: Own | None = None  # those of the file, from when the model was loaded
         self._model: Answering | None = None
         self._loading = threading.Lock()
         # decoding and the model leave Python's lock alone, so threads use all cores; one more as some wait
@@ -84,10 +90,14 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
 
     def model(self) -> Answering:
-        """The model, loaded once; raises what `load` raises."""
+        """The model, loaded once, and the own landmarks with it; raises what `load` and `load_own` raise."""
         with self._loading:
             if self._model is None:
-                self._model = self._load()
+                model = self._load()
+                if self._own_file:
+                    taught = load_own(self._own_file, model.space_id)
+                    self.own = Own(model.space(), taught, model.landmarks, model.known_threshold)
+                self._model = model
             return self._model
 
     def look(self, data: bytes, name: str) -> Seen:
@@ -102,7 +112,9 @@ class Service:
             # no one sees the thumbnail
             report = read_report(data, name, short_side=model.short_side, thumbnail_side=1)
             report = answer_report(report, model)
-            [revised] = final_answers([report], model.known_threshold, len(model.landmarks), together=False)
+            [revised] = final_answers(
+                [report], model.known_threshold, len(model.landmarks), together=False, own=self.own
+            )
         except Exception as error:
             problem = request_error(error)
             if problem is None:

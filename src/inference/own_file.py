@@ -94,6 +94,7 @@ def from_bytes(data: bytes, export: str, name: str = NAME) -> dict[str, Taught]:
         OtherExportError: another export made it.
         OwnError: it is no such file, damaged, or larger than anyone needs.
     """
+    check_space(export)
     made_with, taught = from_any_export(data, name)
     if made_with != export:
         raise OtherExportError(
@@ -101,6 +102,12 @@ def from_bytes(data: bytes, export: str, name: str = NAME) -> dict[str, Taught]:
             "landmarks again from their photos."
         )
     return taught
+
+
+def check_space(export: str) -> None:
+    """Raise OwnError where an export, by its `space_id`, can be taught nothing."""
+    if not export:
+        raise OwnError("This export is from before places could be taught: take a newer one.")
 
 
 def from_any_export(data: bytes, name: str = NAME) -> tuple[str, dict[str, Taught]]:

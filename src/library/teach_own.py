@@ -13,7 +13,15 @@ from typing import Literal
 from src.files import exists, printable, read, shown_name, write
 from src.inference.answers import Answering
 from src.inference.own import Example, Fit, Own, OwnError, Taught
-from src.inference.own_file import LONGEST, MOST_EXAMPLES, changing, load_any, load_own, save_own
+from src.inference.own_file import (
+    LONGEST,
+    MOST_EXAMPLES,
+    changing,
+    check_space,
+    load_any,
+    load_own,
+    save_own,
+)
 from src.inference.report import failure
 from src.inference.teaching import see
 from src.landmarks.evidence import Taken, out_of_sight
@@ -110,7 +118,7 @@ def teach(
         OwnError: it cannot be taught like this; nothing was changed.
         FileError: the file cannot be read or written; nothing was changed.
     """
-    check_export(predictor)
+    check_space(predictor.space_id)
     name = _checked(name, facts)
     files, unreadable = _files(photos)
     with changing(into):
@@ -149,12 +157,6 @@ def teach(
     )
 
 
-def check_export(predictor: Answering) -> None:
-    """Raise OwnError where an export can be taught nothing."""
-    if not predictor.space_id:
-        raise OwnError("This export is from before places could be taught: take a newer one.")
-
-
 def forget(into: Path, name: str) -> Taught:
     """Take a landmark out of the file, and return what it was; raises OwnError and FileError."""
     _check_there(into)
@@ -183,7 +185,7 @@ def renew(into: Path, predictor: Answering) -> Renewed:
         OwnError: there is nothing that can be done; nothing was changed.
         FileError: the file cannot be read or written.
     """
-    check_export(predictor)
+    check_space(predictor.space_id)
     _check_there(into)
     with changing(into):
         export, taught = load_any(into)
