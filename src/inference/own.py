@@ -210,20 +210,22 @@ def _log_odds(probability: float) -> float:
 def _merged(answer: Answer, own: list[Guess], threshold: float) -> Answer:
     """The answer with own guesses among the others.
 
-    One that is to be named leaves the rest to the others; as long as none is, the own ones get what a
+    One that is to be named leaves the rest to all others. As long as none is, the own ones get what a
     recognised landmark leaves, and so do not silence it.
     """
     before = {guess.landmark: guess.probability for guess in answer.guesses}
-    total = sum(guess.probability for guess in own)
-    room = 1.0
-    if answer.recognised and own[0].probability < threshold:
+    best, certain, room = own[0], 0.0, 1.0
+    if best.probability >= threshold:  # where the network says the same, it may be surer
+        certain = max(best.probability, before.get(best.landmark, 0.0))
+    elif answer.recognised:
         room = max(0.0, 1 - sum(before.values()))
-    taken = min(total, room)
-    left = 1.0 if room < 1 else 1 - taken
+    shared = sum(guess.probability for guess in (own[1:] if certain else own))
+    scale = min(1.0, (room - certain) / shared) if shared else 0.0
+    left = 1.0 if room < 1 else max(0.0, 1 - certain - scale * shared)
     shares = {landmark: left * probability for landmark, probability in before.items()}
     for guess in own:  # one that is built in as well keeps what it had
-        share = guess.probability * taken / total
+        share = certain if certain and guess is best else scale * guess.probability
         shares[guess.landmark] = max(share, shares.get(guess.landmark, 0.0))
-    best = sorted(shares.items(), key=lambda pair: -pair[1])[:GUESSES]
-    guesses = [Guess(landmark, probability) for landmark, probability in best]
+    ranked = sorted(shares.items(), key=lambda pair: -pair[1])[:GUESSES]
+    guesses = [Guess(landmark, probability) for landmark, probability in ranked]
     return Answer.judged(guesses, guesses[0].probability, threshold, answer.features)
