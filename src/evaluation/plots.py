@@ -35,6 +35,7 @@ from src.evaluation.style import (
     subplots,
 )
 from src.inference.answers import Answering
+from src.inference.own import Own
 
 
 @styled
@@ -207,8 +208,11 @@ def plot_all(
 
 
 @styled
-def plot_answers(predictor: Answering, paths: Sequence[str | Path]) -> Figure:
-    """Photos with what an export says of each: its three likeliest landmarks, or that it knows none."""
+def plot_answers(predictor: Answering, paths: Sequence[str | Path], own: Own | None = None) -> Figure:
+    """Photos with what an export says of each: its three likeliest landmarks, or that it knows none.
+
+    With own landmarks, what is said with them.
+    """
     photos = [read_picture(path, predictor.short_side) for path in paths]
     columns = min(2, len(photos))
     rows = -(-len(photos) // columns)
@@ -219,6 +223,7 @@ def plot_answers(predictor: Answering, paths: Sequence[str | Path]) -> Figure:
     for axis in axes.flat:
         axis.axis("off")
     answers = predictor.predict(photos)
+    answers = own.judge(answers) if own else answers
     for (picture, bars), photo, answer in zip(axes.reshape(-1, 2), photos, answers, strict=False):
         picture.imshow(photo)
         guesses = answer.guesses[:3]
