@@ -23,14 +23,14 @@ from src.landmarks.table import Landmark
 
 WIDTH, THRESHOLD = 12, 0.8
 BUILT_IN = [Landmark("00.Taj_Mahal", "Taj Mahal", "Agra"), Landmark("01.Eiffel_Tower", "Eiffel Tower")]
-# features are compared as they are; the built-in landmarks are the first two axes
-SPACE = Space(np.zeros(WIDTH), np.eye(WIDTH)[:, :1], np.ones(1), np.eye(WIDTH)[:2])
+# features are compared as they are; the built-in landmarks are the first two axes, the crowd is the third
+SPACE = Space(np.zeros(WIDTH), np.eye(WIDTH)[:, :1], np.ones(1), np.eye(WIDTH)[:2], np.eye(WIDTH)[2:3])
 
 
 def needed(spoken, known):
-    """The cosine from which a place with one example and nothing like it is named: three signs are equal."""
+    """The cosine from which a place with one example and nothing like it is named: four signs are equal."""
     weights, odds = WEIGHTS[int(spoken)], math.log(known / (1 - known))
-    return float((NEEDED[int(spoken)] - weights[3] - weights[4] * odds) / weights[:3].sum())
+    return float((NEEDED[int(spoken)] - weights[4] - weights[5] * odds) / weights[:4].sum())
 
 
 def features(*axes, like=1.0, rest=11):
@@ -73,7 +73,7 @@ def test_a_photo_of_a_taught_place_is_named_and_others_are_not():
         answer(features(4, like=0.9)),
         answer(features(6, like=0.9)),
         answer(features(0), 0.95, 0.01),
-        answer(features(9), 1e-4, 1e-4),
+        answer(features(2)),
     ]
     found = judge(answers)
     assert [named(one) for one in found] == ["The house", "The bridge", "Taj Mahal", None]
@@ -102,7 +102,7 @@ def test_a_probability_is_that_of_the_logistic_regression():
     [found] = place.judge([answer(seen, 0.5, 0.0)])
     vector = np.frombuffer(seen, np.uint8).astype(float)
     cosine = vector[4] / np.linalg.norm(vector)
-    evidence = WEIGHTS[0] @ [cosine, cosine, cosine, 1, 0]
+    evidence = WEIGHTS[0] @ [*[cosine] * 4, 1, 0]
     odds = math.exp(evidence - NEEDED[0]) * THRESHOLD / (1 - THRESHOLD)
     assert found.known == pytest.approx(odds / (1 + odds), abs=1e-4)
 
@@ -110,7 +110,7 @@ def test_a_probability_is_that_of_the_logistic_regression():
 def test_signs_count_what_the_network_itself_says():
     for known in (0.03, 0.5, 0.9):
         [(_, [found])] = own(HOUSE).compare([answer(features(4), known, 0.0)])
-        assert found.signs[4] == pytest.approx(math.log(known / (1 - known)), abs=1e-5)
+        assert found.signs[5] == pytest.approx(math.log(known / (1 - known)), abs=1e-5)
     [(_, [found])] = own(HOUSE).compare([answer(features(4), 1.0, 0.0)])
     assert np.isfinite(found.signs).all()
 
@@ -121,7 +121,7 @@ def test_similarity_is_to_the_mean_and_to_the_nearest_example():
     other = np.frombuffer(features(4, like=0.95, rest=5), np.uint8).astype(float)
     mean = mean + other / np.linalg.norm(other)
     expected = (mean[4] / np.linalg.norm(mean) + 1) / 2
-    assert found.signs[:4] == pytest.approx([expected, expected, expected, 0.5], abs=1e-5)
+    assert found.signs[:5] == pytest.approx([*[expected] * 4, 0.5], abs=1e-5)
 
 
 def test_what_looks_like_another_landmark_as_well_is_less_sure():
@@ -134,6 +134,12 @@ def test_what_looks_like_another_landmark_as_well_is_less_sure():
     assert one.signs[1] > pair[0].signs[1]
     [(_, [between])] = own(taught("Mausoleum", features(0, 4))).compare([answer(features(0, 4, like=0.9))])
     assert between.signs[2] == pytest.approx(between.signs[0] - 0.9 / math.sqrt(2), abs=0.01)
+
+
+def test_what_looks_like_photos_of_no_landmark_is_less_sure():
+    [(_, [found])] = own(taught("Kitchen", features(2, 4))).compare([answer(features(2, 4, like=0.9))])
+    assert found.signs[3] == pytest.approx(found.signs[0] - 0.9 / math.sqrt(2), abs=0.01)
+    assert found.signs[1] == found.signs[2] == found.signs[0]
 
 
 def test_order_of_landmarks_and_examples_does_not_matter():
@@ -236,7 +242,7 @@ def test_how_well_a_place_is_known_is_what_its_other_photos_say():
         for i in range(6):
             others = taught("Place", *(seen[:i] + seen[i + 1 :]))
             [(_, similar)] = own(others).compare([answer(seen[i])])
-            signs = [*similar[0].signs[:4], 0]  # at even odds of the network
+            signs = [*similar[0].signs[:5], 0]  # at even odds of the network
             expected += WEIGHTS[0] @ signs >= NEEDED[0]
         assert own(place).fit("Place").recognised == expected
 

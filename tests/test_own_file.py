@@ -379,7 +379,7 @@ def test_ten_thousand_own_landmarks_are_read_and_judged():
         taught[name] = Taught(Landmark(name, name, "Somewhere"), (example,))
     data = to_bytes(taught, EXPORT)
     start = time.monotonic()
-    space = Space(np.zeros(width), np.eye(width)[:, :1], np.ones(1), np.eye(width)[:2])
+    space = Space(np.zeros(width), np.eye(width)[:, :1], np.ones(1), np.eye(width)[:2], np.zeros((0, width)))
     own = Own(space, from_bytes(data, EXPORT), [Landmark("a", "a"), Landmark("b", "b")], 0.9)
     silent = Answer.judged([Guess(Landmark("a", "a"), 0.01)], 0.01, 0.9, features[1234].tobytes())
     [found] = own.judge([silent])

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from src.inference.space import RANK, SHRINKAGE, Space, fit_space, packed, unit, unpacked
+from src.inference.space import GROUPS, RANK, SHRINKAGE, Space, fit_space, packed, unit, unpacked
 
 
 def samples(places=6, each=30, width=5, seed=0):
@@ -56,6 +56,22 @@ def test_only_the_directions_of_the_largest_variance_are_shrunk():
     assert all(part.dtype == np.float32 for part in (space.center, space.axes, space.factors, space.means))
 
 
+def test_photos_of_no_landmark_are_grouped_by_what_they_look_like():
+    """`GROUPS` of a hundred kinds of photos; fewer where there are fewer photos."""
+    features, owners = samples()
+    kinds = np.random.default_rng(5).normal(size=(100, 5))
+    unknown = np.repeat(kinds, 3, axis=0)
+    space = fit_space(features, owners, unknown)
+    assert space.crowd.shape == (GROUPS, 5)
+    assert np.linalg.norm(space.crowd, axis=1) == pytest.approx(1, abs=1e-5)
+    assert (space.whitened(kinds) @ space.crowd.T).max(axis=1).min() > 0.9
+    few = fit_space(features, owners, kinds[:2]).crowd
+    order = np.argsort(few[:, 0])
+    expected = space.whitened(kinds[:2])
+    assert few[order] == pytest.approx(expected[np.argsort(expected[:, 0])], abs=1e-5)
+    assert fit_space(features, owners).crowd.shape == (0, 5)
+
+
 def test_length_of_features_says_nothing():
     space, (features, _) = fit_space(*samples()), samples(seed=2)
     assert space.whitened(7 * features) == pytest.approx(space.whitened(features), abs=1e-5)
@@ -68,12 +84,13 @@ def test_what_saw_nothing_is_somewhere():
 
 
 def test_a_space_comes_back_from_its_file():
-    space = fit_space(*samples())
+    features, owners = samples()
+    space = fit_space(features, owners, samples(seed=1)[0])
     again = Space.from_bytes(space.to_bytes())
-    for name in ("center", "axes", "factors"):
-        assert np.array_equal(getattr(again, name), getattr(space, name))
-    assert again.means == pytest.approx(space.means, abs=1e-3)
-    assert again.means.dtype == np.float32
+    for name in ("center", "axes", "factors", "means", "crowd"):
+        assert getattr(again, name) == pytest.approx(getattr(space, name), abs=1e-3)
+        assert getattr(again, name).dtype == np.float32
+    assert again.whitened(features) == pytest.approx(space.whitened(features), abs=2e-3)
 
 
 def test_what_is_no_space_is_refused():

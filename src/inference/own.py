@@ -227,7 +227,9 @@ def _merged(answer: Answer, own: list[Guess], threshold: float) -> Answer:
     stays = answer.recognised and best.probability < threshold
     for guess in answer.guesses:  # one that is built in as well counts once
         others[guess.landmark] = max(guess.probability, others.get(guess.landmark, 0.0))
-    first = answer.guesses[0] if stays else best
+    # the network may be surer of the same landmark
+    surest = Guess(best.landmark, max(best.probability, others.get(best.landmark, 0.0)))
+    first = answer.guesses[0] if stays else surest
     if stays:
         others[best.landmark] = max(best.probability, others.get(best.landmark, 0.0))
     others.pop(first.landmark, None)
