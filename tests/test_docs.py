@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "MODEL_CARD.md", *sorted((ROOT / "docs").glob("*.md"))]
 MORE = [ROOT / "RELIABILITY.md", ROOT / "SECURITY.md", ROOT / "landmark_images" / "README.md"]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-COMMAND = re.compile(r"(?:-m )?src\.(train|evaluate|export|tag|host)\b[^#`\n]*")
+COMMAND = re.compile(r"(?:-m )?src\.(train|evaluate|export|tag|teach|host)\b[^#`\n]*")
 FILE = re.compile(r"\b(?:benchmarks|checkpoints|docs|src|tests)/[\w/]+\.(?:csv|md|png|py|pt)\b")
 NAME = re.compile(r"`((?:inference|landmarks|library|photos)(?:\.\w+)+)`")
 
@@ -57,7 +57,7 @@ def test_commands_have_the_options_that_are_shown(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_in_the_text_are_those_of_a_command(page):
     shown = set(re.findall(r"`(--[a-z][a-z-]+)", page.read_text("utf-8")))
-    assert shown <= set().union(*map(options, ("train", "evaluate", "export", "tag", "host"))) | {"--help"}
+    assert shown <= set().union(*map(options, ("train", "evaluate", "export", "tag", "teach", "host"))) | {"--help"}
 
 
 @pytest.mark.parametrize("page", [*PAGES, *MORE], ids=lambda page: page.name)
