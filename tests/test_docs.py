@@ -57,7 +57,9 @@ def test_commands_have_the_options_that_are_shown(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_in_the_text_are_those_of_a_command(page):
     shown = set(re.findall(r"`(--[a-z][a-z-]+)", page.read_text("utf-8")))
-    assert shown <= set().union(*map(options, ("train", "evaluate", "export", "tag", "teach", "host"))) | {"--help"}
+    assert shown <= set().union(*map(options, ("train", "evaluate", "export", "tag", "teach", "host"))) | {
+        "--help"
+    }
 
 
 @pytest.mark.parametrize("page", [*PAGES, *MORE], ids=lambda page: page.name)

@@ -176,6 +176,15 @@ def test_a_built_in_landmark_that_is_taught_better_stays_that_one():
         assert sure.known >= 0.97  # never less than what it had
 
 
+def test_what_the_network_says_itself_is_no_other_name():
+    """The weights are those over silence, though it names the very landmark."""
+    better, seen = own(taught("Taj Mahal", features(4))), answer(features(4, like=0.6), 0.85, 0.01)
+    [(_, [similar])], [found] = better.compare([seen]), better.judge([seen])
+    odds = math.exp(WEIGHTS[0] @ similar.signs - NEEDED[0]) * THRESHOLD / (1 - THRESHOLD)
+    assert found.known == pytest.approx(odds / (1 + odds), abs=1e-6)
+    assert found.known > 0.9
+
+
 def test_a_built_in_landmark_is_no_rival_of_itself():
     seen = [answer(features(0, 4))]
     [(_, [same])] = own(taught("Taj Mahal", features(0, 4))).compare(seen)

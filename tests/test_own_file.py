@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -99,13 +100,11 @@ def test_an_export_without_a_space_says_so():
 
 
 def bomb():
-    """100,000 times as large as it seems."""
+    """Some 300 kB that would be 300 MB."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name in ("about.npy", "features.npy"):
-            with archive.open(name, "w", force_zip64=True) as part:
-                for _ in range(MOST_BYTES // 2**20 + 1):
-                    part.write(bytes(2**20))
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("about.npy", array(np.frombuffer(json.dumps(about()).encode(), np.uint8)))
+        archive.writestr("features.npy", claims((300 * 2**20, 1))[:-4] + bytes(300 * 2**20))
     return file.getvalue()
 
 
@@ -202,7 +201,7 @@ WRONG = {
         examples=[[SEEN]] * (MOST_LANDMARKS + 1),
         features=np.zeros((MOST_LANDMARKS + 1, 4), np.uint8),
     ),
-    "too much text": packed(b" " * (MOST_TEXT + 1)),
+    "too much text": packed(json.dumps(about()).encode() + b" " * MOST_TEXT),
 }
 
 
@@ -215,6 +214,16 @@ def test_what_is_no_such_file_is_refused_in_one_sentence(data, tmp_path, monkeyp
     assert str(refused.value).startswith(f"mine.npz {NO_FILE}")
     assert time.monotonic() - start < 5
     assert list(tmp_path.iterdir()) == []  # nothing was unpickled
+
+
+def test_a_bomb_is_not_unpacked():
+    tracemalloc.start()
+    try:
+        with pytest.raises(OwnError, match=NO_FILE):
+            from_bytes(WRONG["bomb"], EXPORT)
+        assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_file_that_is_cut_off_is_refused():

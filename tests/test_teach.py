@@ -205,6 +205,15 @@ def test_a_built_in_landmark_is_taught_better(run, folder, tiny_export):
     assert errors == ["Taj Mahal is known with its place and tags: give only its photos."]
 
 
+def test_a_built_in_landmark_stays_where_it_is(run, folder):
+    _, said, _ = run(
+        "Taj Mahal", photo(folder / "there.jpg", RED, at=(27, 78)), photo(folder / "1.jpg", RED, 1, (48, 9))
+    )
+    assert said[0] == "Taj Mahal is known by 2 photos."
+    assert landmarks()["Taj Mahal"].landmark.latitude is None
+    assert [line.split()[0] for line in said if "too far away" in line] == ["1.jpg"]
+
+
 # What was taught before
 
 
