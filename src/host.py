@@ -30,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (args.token_file or args.allow_host) and not (args.api or args.api_only):
         parser.error("--token-file and --allow-host are for the interface; add --api or --api-only")
     try:
+        if args.own:
+            _check_own(args.own, args.export or EXPORT)
         settings = _settings(args) if args.api or args.api_only else None
         if settings and args.api_only:
             _serve_api(args, settings)
@@ -62,8 +64,6 @@ def _settings(args: argparse.Namespace) -> Settings:
     from src.api.access import read_token
     from src.api.service import Settings
 
-    if args.own:
-        _check_own(args.own, args.export or EXPORT)
     return Settings(read_token(args.token_file), args.rate, tuple(args.allow_host), args.own)
 
 

@@ -103,6 +103,8 @@ class Own:
         self, space: Space, taught: Mapping[str, Taught], built_in: Sequence[Landmark], threshold: float
     ) -> None:
         self._space, self._threshold = space, threshold
+        if any(len(e.features) != len(space.center) for one in taught.values() for e in one.examples):
+            raise OwnError("The own landmarks do not fit this export: teach them again from their photos.")
         known = {landmark.name: landmark for landmark in built_in}
         # a built-in landmark that is taught better stays the built-in one
         self.landmarks = [known.get(one.landmark.name, one.landmark) for one in taught.values()]
@@ -110,8 +112,6 @@ class Own:
         self._built_in = [names.index(name) if name in known else -1 for name in taught]
         self._names, self._known = list(taught), names
         rows = [example.features for one in taught.values() for example in one.examples]
-        if any(len(row) != len(space.center) for row in rows):
-            raise OwnError("The own landmarks do not fit this export: teach them again from their photos.")
         places = space.whitened(unpacked(rows, len(space.center)))
         ends = np.cumsum([len(one.examples) for one in taught.values()])
         self._examples = np.split(places, ends[:-1]) if rows else []

@@ -30,6 +30,8 @@ MOST_TEXT = 32 * 2**20  # bytes of names: 10,000 landmarks with ten examples eac
 MOST_LANDMARKS = 10_000
 MOST_EXAMPLES = 100  # of one landmark
 LONGEST = 200  # characters of a name
+# what reading a file of any bytes ends with: NumPy, zipfile and what unpacks for it let many kinds through
+DAMAGED = Exception
 
 
 class OtherExportError(OwnError):
@@ -150,7 +152,7 @@ def _parts(data: bytes, name: str) -> tuple[dict, np.ndarray]:
             raise ValueError(about["version"])
         if not isinstance(about["export"], str):
             raise TypeError("export")
-    except Exception as error:  # NumPy, zipfile and what unpacks for it let errors of many kinds through
+    except DAMAGED as error:
         raise _damaged(name) from error
     return about, features
 
