@@ -12,11 +12,12 @@ import csv
 import os
 import sqlite3
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from src.files import printable
+from src.landmarks.evidence import Taken
 from src.landmarks.table import Landmark, describe
 from src.landmarks.tags import Language, Tags, clean, confirmed_tags
 from src.library.records import Record, unguarded
@@ -59,17 +60,44 @@ class Decision:
         return bool(self.correct) or not self.approved
 
 
-class Names:
-    """The landmarks that a model knows, by their names in English and in the language of the place."""
+@dataclass(frozen=True)
+class Sight:
+    """A photo that a person decided on, and what is known of it.
 
-    def __init__(self, landmarks: Sequence[Landmark]):
-        self.landmarks = landmarks
+    Attributes:
+        decision: what the person said.
+        paths: where files with this content are, or were.
+        features: what the network saw, as in `Answer`; empty where it was not asked or does not say.
+        taken: when and where, as far as the catalog knows.
+    """
+
+    decision: Decision
+    paths: tuple[str, ...]
+    features: bytes
+    taken: Taken
+
+
+class Names:
+    """The landmarks that are known, by their names in English and in the language of the place.
+
+    Args:
+        landmarks: those of a model; a person's own come with `add`.
+    """
+
+    def __init__(self, landmarks: Iterable[Landmark]):
+        self.landmarks = list(landmarks)
         self.by_class = {landmark.class_name: landmark.name for landmark in landmarks}
         self._known: dict[str, Landmark] = {}
         for landmark in landmarks:
             former = describe(landmark.class_name)  # a person's table may have renamed it since
             for name in filter(None, (landmark.name, landmark.name_local, former.name, former.name_local)):
                 self._known.setdefault(_folded(name), landmark)
+
+    def add(self, landmark: Landmark) -> None:
+        """Know a landmark of a person's own, too, unless one of this name is known."""
+        if _folded(landmark.name) not in self._known:
+            self.landmarks.append(landmark)
+            self._known[_folded(landmark.name)] = landmark
 
     def find(self, name: str) -> Landmark:
         """The landmark of this name, or a new one of which nothing else is known."""
@@ -145,6 +173,20 @@ def load(db: sqlite3.Connection) -> dict[str, Decision]:
     for content, path, landmark, approved, correct in db.execute("SELECT * FROM decisions"):
         kept[content] = Decision(os.fsdecode(path), content, landmark, bool(approved), correct)
     return kept
+
+
+def sights(db: sqlite3.Connection, model: str) -> Iterator[Sight]:
+    """What was decided, in the order in which it was kept, and what a catalog knows of each photo."""
+    rows = db.execute(
+        "SELECT content, path, landmark, approved, correct, features, latitude, longitude FROM decisions"
+        " LEFT JOIN answers ON hash = content AND model = ? ORDER BY decisions.rowid",
+        (model,),
+    )
+    for content, path, landmark, approved, correct, features, latitude, longitude in rows:
+        decision = Decision(os.fsdecode(path), content, landmark, bool(approved), correct)
+        files = db.execute("SELECT path FROM files WHERE hash = ? ORDER BY path", (content,))
+        paths = dict.fromkeys([decision.path, *(os.fsdecode(path) for (path,) in files)])
+        yield Sight(decision, tuple(paths), features or b"", Taken(None, latitude, longitude))
 
 
 def corrected(
