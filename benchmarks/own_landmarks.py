@@ -1,7 +1,7 @@
 """How well landmarks of a person's own are told apart after a few photos, and what the others lose by it.
 
 Needs an export of a network that was trained without some of the data set's landmarks, as ``accuracy.py
-left_out`` makes it: these are the new places. ``--fit`` prints the constants of `src.inference.own`.
+left_out`` makes it: these are the new places. Prints the constants of `src.inference.own`, too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ from src.landmarks.answer import Answer
 from src.landmarks.table import Landmark
 
 PLACES, DRAWS, EXAMPLES = 12, 10, (1, 3, 5, 10)
-LOST, MORE = 0.002, 0.004  # built-in answers lost, unknown photos answered: what may be, with 5 examples
+LOST, MORE = 0.002, 0.004  # built-in answers lost, unknown photos answered: what may be
 VALID = 0.1  # of the training photos, as in the recipe
 MANY = 1000  # own landmarks whose cost is measured
 
@@ -93,43 +93,68 @@ def draw(
 
 
 def signs(own: Own, photos: Photos) -> tuple[np.ndarray, np.ndarray]:
-    """The four signs of the most similar own landmark ``(N, 4)``, and its number ``(N,)``."""
+    """The signs of the most similar own landmark ``(N, 5)``, and its number ``(N,)``."""
     best = [similar[0] for _, similar in own.compare(photos.answers)]
     return np.stack([one.signs for one in best]), np.array([one.number for one in best])
 
 
-def fit(draws: Sequence[Draw], places: Sequence[str], known: Photos, unknown: Photos) -> dict:
-    """Weights and thresholds, from those photos of the draws that show one of ``places``.
+@dataclass
+class Samples:
+    """What a logistic regression is fitted on: signs, whether the own landmark is right, and weights."""
 
-    A logistic regression tells photos of own landmarks, named rightly, from those of built-in landmarks and
-    of none, both kinds together counted alike. The thresholds then allow what `LOST` and `MORE` say.
+    rows: list[np.ndarray] = field(default_factory=list)
+    truths: list[np.ndarray] = field(default_factory=list)
+    weights: list[np.ndarray] = field(default_factory=list)
+    others: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, one: Draw, photos: Photos, counted: np.ndarray, share: float, total: int = 0) -> None:
+        """Add the photos of a mask, which together weigh ``share``.
+
+        With a ``total``, these are those of so many photos that should stay as they are: theirs is the
+        evidence that has to be exceeded.
+        """
+        part = photos.of(counted)
+        if part.answers:
+            found, numbers = signs(one.own, part)
+            self.rows.append(found)
+            self.truths.append(np.array(one.names)[numbers] == part.labels)
+            self.weights.append(np.full(len(found), share / len(found)))
+            if total:
+                self.others.append(
+                    np.concatenate([found, np.full((total - len(found), found.shape[1]), np.nan)])
+                )
+
+    def fit(self, allowed: float) -> tuple[np.ndarray, float]:
+        """Weights, and the evidence that no more than an allowed share of the others exceeds."""
+        x, weight = np.concatenate(self.rows), np.concatenate(self.weights)
+        center, scale = x.mean(axis=0), x.std(axis=0)
+        regression = LogisticRegression(C=10, max_iter=1000).fit(
+            (x - center) / scale,
+            np.concatenate(self.truths),
+            sample_weight=weight * len(weight) / weight.sum(),
+        )
+        found = (regression.coef_[0] / scale).astype(np.float32)
+        evidence = np.nan_to_num(np.concatenate(self.others) @ found, nan=-np.inf)
+        return found, float(np.quantile(evidence, 1 - allowed, method="higher"))
+
+
+def fit(draws: Sequence[Draw], places: Sequence[str], known: Photos, unknown: Photos) -> dict:
+    """Weights and evidence needed, from those photos of the draws that show one of ``places``.
+
+    One logistic regression is for photos of which the network names nothing: it tells own landmarks, named
+    rightly, from all other photos. The other is for photos of which it names a landmark, and tells them from
+    those that it names rightly. The evidence needed allows what `MORE` and `LOST` say.
     """
-    rows, truths, weights = [], [], []
-    spoken: list[np.ndarray] = []
-    silent: list[np.ndarray] = []
+    silent, spoken = Samples(), Samples()
     for one in draws:
         part = one.rest.of(np.isin(one.rest.labels, places))
-        for photos, share in ((part, 1.0), (known, 0.5), (unknown, 0.5)):
-            if photos.answers:
-                found, numbers = signs(one.own, photos)
-                rows.append(found)
-                truths.append(np.array(one.names)[numbers] == photos.labels)
-                weights.append(np.full(len(found), share / len(found)))
-                (spoken if photos is known else silent if photos is unknown else []).append(found)
-    x, weight = np.concatenate(rows), np.concatenate(weights)
-    center, scale = x.mean(axis=0), x.std(axis=0)
-    regression = LogisticRegression(C=10).fit(
-        (x - center) / scale, np.concatenate(truths), sample_weight=weight * len(weight) / weight.sum()
-    )
-    found = (regression.coef_[0] / scale).astype(np.float32)
-
-    def threshold(values: list[np.ndarray], counts: np.ndarray, share: float) -> float:
-        """Evidence that this share of the photos exceeds, those that do not count taken for below it."""
-        return float(np.quantile([np.where(counts, value @ found, -np.inf) for value in values], 1 - share))
-
-    quiet = threshold(silent, named(unknown.answers) == "", MORE)
-    loud = threshold(spoken, named(known.answers) == known.labels, LOST)
-    return {"WEIGHTS": found, "SILENT": quiet, "ANSWERED": max(quiet, loud)}
+        silent.add(one, part, named(part.answers) == "", 1.0)
+        spoken.add(one, part, named(part.answers) != "", 1.0)
+        silent.add(one, unknown, named(unknown.answers) == "", 0.7, len(unknown.labels))
+        silent.add(one, known, named(known.answers) == "", 0.3)
+        spoken.add(one, known, named(known.answers) == known.labels, 1.0, len(known.labels))
+    (quiet, more), (loud, lost) = silent.fit(MORE), spoken.fit(LOST)
+    return {"WEIGHTS": np.stack([quiet, loud]), "NEEDED": (more, lost)}
 
 
 def named(answers: Sequence[Answer]) -> np.ndarray:
@@ -174,7 +199,6 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
     parser.add_argument("--unknown", type=Path, action="append", help="photos of no landmark (see README)")
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"), help="of accuracy.py left_out")
-    parser.add_argument("--fit", action="store_true", help="print the constants, fitted on all new places")
     options = parser.parse_args()
     root = find_data_set(options.data)
     unknown = split_unknown(find_unknown(options.unknown, root))
@@ -199,9 +223,6 @@ def main() -> None:
     }
     everything = [one for some in draws.values() for one in some]
     halves = names[::2], names[1::2]
-    if options.fit:
-        print(fit(everything, names, *to_choose))
-        return
     lines = [
         "| examples | right | wrong | answered before | told apart | built-in | no landmark |",
         "| --- " * 7 + "|",
@@ -219,18 +240,20 @@ def main() -> None:
         lines.append(f"| {count} | {' | '.join(cells)} |")
     lines.append(f"\n{MANY:,} own landmarks take {cost(predictor, examples, to_judge[0])} ms a photo more.")
     write_section("Own landmarks", main_about(len(names)), "\n".join(lines))
+    print("All new places:", fit(everything, names, *to_choose))
 
 
 def main_about(places: int) -> str:
     """What the section says of its figures."""
-    return f"""Of {places} landmarks that the network was trained without, {PLACES} are taught with a few photos
-        each; their other photos are the new ones. Weights and thresholds are fitted on half of the landmarks,
-        validation photos and unknown photos of other sources; the figures are of the other half, the test
+    return f"""
+        Of {places} landmarks that the network was trained without, {PLACES} are taught with a few
+        photos each; their other photos are the new ones. Weights and thresholds are fitted on half of the
+        landmarks, validation photos and unknown photos of other sources; the figures are of the other half, the test
         photos and the unknown photos kept for figures: mean ± standard deviation of {DRAWS} draws on both
         halves. *Right* and *wrong* are named so; *answered before* were given a built-in landmark, always
-        wrongly; *told apart* is whether the most similar own landmark is the right one, whatever is said. The
-        last two are how many points more photos of built-in landmarks are named rightly, and more photos of no
-        landmark are named at all."""
+        wrongly; *told apart* is whether the most similar own landmark is the right one, whatever is said.
+        The last two are how many points more photos of built-in landmarks are named rightly, and more
+        photos of no landmark are named at all."""
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Landmarks of a person's own: taught with a few photos, and weighed against those that the network knows.
 
-Nothing is trained. A photo is compared with the examples of each own landmark in the export's `Space`; four
+Nothing is trained. A photo is compared with the examples of each own landmark in the export's `Space`; five
 signs say whether it shows the most similar one, and a logistic regression weighs them. Its weights were
 fitted once, on landmarks that a network was trained without (`benchmarks/own_landmarks.py`), and never on
 photos of the places that a person teaches.
@@ -22,12 +22,14 @@ GUESSES = 5
 RIVALS = 10  # own landmarks whose examples are looked at one by one: those with the nearest means
 SHOWN = 3  # own landmarks among the guesses, at most
 NEGLIGIBLE = 0.01  # probability below which an answer stays as it was
-# Similarity, its lead over other own landmarks, its lead over built-in ones, and 1 / number of examples: the
-# weights and the two thresholds are fitted by benchmarks/own_landmarks.py --fit.
-WEIGHTS = np.array([12.0, 4.7, 6.65, 1.1], np.float32)
-SILENT, ANSWERED = 6.0, 7.3  # evidence from which an own landmark is named: over silence, over another name
-MISFIT = 0.15  # cosine: 99 % of photos of other places are less similar to a landmark's mean
-ALIKE = 0.6  # cosine of two means: as similar as half of all photos are to the mean of their own landmark
+# Of the signs in `Own._signs`, where the network names nothing, and where it names a landmark; and the
+# evidence from which an own one is named then. Fitted by benchmarks/own_landmarks.py, which prints them.
+WEIGHTS = np.array([[10.26, 4.16, 10.71, 0.883, 0.349], [5.63, 5.24, 11.46, 1.311, -0.155]], np.float32)
+NEEDED = (3.85, 3.31)
+# Cosines, of 20 landmarks that a network had never met, taught with five photos:
+MISFIT = 0.08  # 5 % of photos are less similar to the mean of their landmark, and most photos of other places
+ALIKE = 0.45  # 1 of 1,000 pairs of means is more similar
+ALIKE_KNOWN = 0.75  # 1 % of the means are more similar to that of a built-in landmark
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,10 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class Similar:
-    """An own landmark by its number, and the four signs ``(4,)`` that a photo shows it, see `WEIGHTS`."""
+    """An own landmark by its number, and the signs ``(5,)`` that a photo shows it, see `WEIGHTS`."""
 
     number: int
     signs: np.ndarray
-
-    @property
-    def evidence(self) -> float:
-        return float(WEIGHTS @ self.signs)
 
 
 class Own:
@@ -128,9 +126,9 @@ class Own:
             return
         places = self._space.whitened(unpacked([answers[i].features for i in rows], width))
         for i, place, near in zip(rows, places, places @ self._means.T, strict=True):
-            yield i, self._similar(place, near)
+            yield i, self._similar(place, near, answers[i].known)
 
-    def _similar(self, place: np.ndarray, near: np.ndarray) -> list[Similar]:
+    def _similar(self, place: np.ndarray, near: np.ndarray, known: float) -> list[Similar]:
         """The own landmarks with the nearest means, most similar first."""
         count = min(RIVALS, len(near))
         candidates = np.argpartition(-near, count - 1)[:count]
@@ -140,26 +138,31 @@ class Own:
         similar = []
         for number, (similarity, c) in enumerate(pairs):
             rival = pairs[1 if number == 0 else 0][0] if len(pairs) > 1 else 0.0
-            similar.append(self._compared(similarity, c, rival, built_in, len(self._examples[c])))
+            signs = self._signs(similarity, c, rival, built_in, known, len(self._examples[c]))
+            similar.append(Similar(c, signs))
         return similar
 
-    def _compared(
-        self, similarity: float, c: int, rival: float, built_in: np.ndarray, examples: int
-    ) -> Similar:
-        """What speaks for an own landmark; one that is built in as well is no rival of its own."""
+    def _signs(
+        self, similarity: float, c: int, rival: float, built_in: np.ndarray, known: float, examples: int
+    ) -> np.ndarray:
+        """What speaks for own landmark ``c``, ``(5,)``.
+
+        The similarity, what it is more than that to other own landmarks, and more than that to built-in ones
+        (one that is both is no rival of its own); how few examples there are; the network's own log odds.
+        """
         others = np.delete(built_in, self._built_in[c]) if self._built_in[c] >= 0 else built_in
         lead = similarity - float(others.max(initial=0.0))
-        signs = np.array([similarity, similarity - max(rival, 0.0), lead, 1 / examples], np.float32)
-        return Similar(c, signs)
+        signs = similarity, similarity - max(rival, 0.0), lead, 1 / examples, _log_odds(known)
+        return np.array(signs, np.float32)
 
     def _guess(self, similar: Similar, answer: Answer) -> Guess:
         """An own landmark with a probability that reaches the threshold where it is to be named.
 
         Which share of a library shows own landmarks is not known, and moves the odds anyway (Bayes' rule).
         """
-        needed = ANSWERED if answer.recognised else SILENT
-        threshold = min(max(self._threshold, 1e-6), 1 - 1e-6)
-        log_odds = similar.evidence - needed + math.log(threshold / (1 - threshold))
+        spoken = answer.recognised and answer.guesses[0].landmark != self.landmarks[similar.number]
+        evidence = float(WEIGHTS[int(spoken)] @ similar.signs)
+        log_odds = evidence - NEEDED[int(spoken)] + _log_odds(self._threshold)
         return Guess(self.landmarks[similar.number], 1 / (1 + math.exp(-log_odds)))
 
     def fit(self, name: str) -> Fit:
@@ -169,7 +172,8 @@ class Own:
         others = np.concatenate([np.delete(self._means, c, axis=0), self._space.means])
         their_names = [*(n for n in self._names if n != name), *self._known]
         similar = others @ self._means[c]
-        alike = [n for n, s in zip(their_names, similar, strict=True) if s > ALIKE and n != name]
+        limits = np.repeat([ALIKE, ALIKE_KNOWN], [len(self._means) - 1, len(self._known)])
+        alike = [their_names[i] for i in np.flatnonzero(similar > limits) if their_names[i] != name]
         if len(examples) == 1:
             return Fit(None, (), tuple(alike))
         recognised, misfits = 0, []
@@ -178,11 +182,17 @@ class Own:
             mean = float(unit(rest.mean(axis=0)) @ place)
             similarity = (mean + float((rest @ place).max())) / 2
             own_rival = float((np.delete(self._means, c, axis=0) @ place).max(initial=0.0))
-            built_in = self._space.means @ place
-            recognised += self._compared(similarity, c, own_rival, built_in, len(rest)).evidence >= SILENT
+            signs = self._signs(similarity, c, own_rival, self._space.means @ place, 0.5, len(rest))
+            recognised += float(WEIGHTS[0] @ signs) >= NEEDED[0]
             if mean < MISFIT:
                 misfits.append(names[i])
         return Fit(recognised, tuple(misfits), tuple(alike))
+
+
+def _log_odds(probability: float) -> float:
+    """Of a probability that is kept within a millionth of 0 and 1."""
+    kept = min(max(probability, 1e-6), 1 - 1e-6)
+    return math.log(kept / (1 - kept))
 
 
 def _merged(answer: Answer, own: list[Guess], threshold: float) -> Answer:
