@@ -14,6 +14,7 @@ import sqlite3
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 from src.files import printable
@@ -155,16 +156,27 @@ def keep(db: sqlite3.Connection, table: Iterable[Decision]) -> None:
     """Keep decisions in a catalog by content, in the place of former ones; a row that says nothing forgets.
 
     Of copies of one photo, what was decided of one counts. A row without a digest is of the file that is at
-    its path; one of a photo that no model was asked about is passed over.
+    its path; one of a photo that no model was asked about is passed over. What names another landmark than
+    before counts as new, so what is decided last stands last.
     """
+    decided: dict[str, Decision] = {}
     for decision in sorted(table, key=lambda decision: decision.made):  # what forgets comes first
         content, path = decision.content, os.fsencode(decision.path)
         if not content:
             content = (db.execute("SELECT hash FROM files WHERE path = ?", (path,)).fetchone() or ("",))[0]
-        db.execute("DELETE FROM decisions WHERE content = ?", (content,))
-        if decision.made and db.execute("SELECT 1 FROM answers WHERE hash = ?", (content,)).fetchone():
+        decided[content] = decision
+    for content, decision in decided.items():
+        asked = db.execute("SELECT 1 FROM answers WHERE hash = ?", (content,)).fetchone()
+        kept = decision.correct if decision.made and asked else None
+        db.execute("DELETE FROM decisions WHERE content = ? AND correct IS NOT ?", (content, kept))
+        if kept is not None:
+            path = os.fsencode(decision.path)
             row = (content, path, decision.landmark, decision.approved, decision.correct)
-            db.execute("INSERT INTO decisions VALUES (?, ?, ?, ?, ?)", row)
+            db.execute(
+                "INSERT INTO decisions VALUES (?, ?, ?, ?, ?) ON CONFLICT (content) DO UPDATE SET"
+                " path = excluded.path, landmark = excluded.landmark, approved = excluded.approved",
+                row,
+            )
 
 
 def load(db: sqlite3.Connection) -> dict[str, Decision]:
@@ -176,16 +188,17 @@ def load(db: sqlite3.Connection) -> dict[str, Decision]:
 
 
 def sights(db: sqlite3.Connection, model: str) -> Iterator[Sight]:
-    """What was decided, in the order in which it was kept, and what a catalog knows of each photo."""
+    """What was decided, in the order in which it was, and what a catalog knows of each photo."""
     rows = db.execute(
-        "SELECT content, path, landmark, approved, correct, features, latitude, longitude FROM decisions"
-        " LEFT JOIN answers ON hash = content AND model = ? ORDER BY decisions.rowid",
+        "SELECT decisions.*, features, latitude, longitude, files.path FROM decisions"
+        " LEFT JOIN answers ON answers.hash = content AND model = ? LEFT JOIN files ON files.hash = content"
+        " ORDER BY decisions.rowid, files.path",
         (model,),
     )
-    for content, path, landmark, approved, correct, features, latitude, longitude in rows:
+    for first, group in groupby(rows, key=lambda row: row[:-1]):
+        content, path, landmark, approved, correct, features, latitude, longitude = first
+        paths = dict.fromkeys(os.fsdecode(one) for one in (path, *(row[-1] for row in group)) if one)
         decision = Decision(os.fsdecode(path), content, landmark, bool(approved), correct)
-        files = db.execute("SELECT path FROM files WHERE hash = ? ORDER BY path", (content,))
-        paths = dict.fromkeys([decision.path, *(os.fsdecode(path) for (path,) in files)])
         yield Sight(decision, tuple(paths), features or b"", Taken(None, latitude, longitude))
 
 
