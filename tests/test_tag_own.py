@@ -220,7 +220,7 @@ def test_a_smallest_confidence_counts_for_own_landmarks():
         (["--own", "library", "--learn"], "library is no file"),
         (["--own", "a" * 300], "the name is too long"),
         (["--own", "text.npz"], "text.npz is damaged or no file of own landmarks"),
-        (["--own", "other.npz"], "other.npz was made with another export; teach its landmarks again"),
+        (["--own", "other.npz"], "other.npz was made with another export"),
         (["--own", "text.npz", "--learn"], "text.npz is damaged"),
         (["--learn", "--undo"], "give --learn without it"),
     ],
