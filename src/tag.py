@@ -13,14 +13,17 @@ import os
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from src import console
 from src.files import FileError, exists, explained
+from src.inference.answers import Answering
+from src.inference.own import Own, Taught
+from src.inference.own_file import NAME, OwnError, load_own
 from src.landmarks.table import read_landmarks
-from src.landmarks.tags import model_name
+from src.landmarks.tags import Tags, model_name
 from src.landmarks.worldmap import Place
 from src.library import run_local as local
 from src.library.album import AlbumError, check_album, update_album
@@ -29,7 +32,8 @@ from src.library.catalog import Catalog
 from src.library.catalog_file import CatalogError, explain
 from src.library.choose import ClosedError, can_be_made, leave_out, warn_of_closed_folders
 from src.library.decisions import Decision, Names, ReviewError, Verdicts, corrected
-from src.library.records import FORMATS, write_records
+from src.library.learn import find_own, learn, print_changes, print_learned, watched
+from src.library.records import FORMATS, Record, write_records
 from src.library.remote import Addressed, AddressError
 from src.library.results import make_records, print_list, summarise
 from src.library.review import read_tables, tables, write_review
@@ -58,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args.out.parent.mkdir(parents=True, exist_ok=True)
         with Catalog(_beside(args.out, ".sqlite")) as catalog:
             return _undo(args, catalog) if args.undo else _tag(args, catalog)
-    except (UsageError, AddressError, AlbumError, CatalogError, ClosedError, ReviewError) as error:
+    except (UsageError, AddressError, AlbumError, CatalogError, ClosedError, OwnError, ReviewError) as error:
         print(error, file=sys.stderr)
         return 2
     except sqlite3.Error as error:
@@ -74,11 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _check(args: argparse.Namespace) -> None:
     """Raise UsageError, before anything is done, for what cannot end well."""
     try:  # a name may be too long, or a folder closed to us
-        for path in (args.folder, args.to, args.album, args.model, _beside(args.out, ".sqlite")):
+        for path in (args.folder, args.to, args.album, args.model, args.own, _beside(args.out, ".sqlite")):
             if isinstance(path, Path):
                 exists(path)
     except FileError as error:
         raise UsageError(str(error)) from error
+    if args.own and not (args.own.is_file() or (args.learn and not args.own.exists())):
+        raise UsageError(f"{args.own} is no file; give that of your own landmarks, or --learn to begin one.")
     if args.engine == "ray":
         _check_cluster(args)
     elif isinstance(args.folder, str):
@@ -99,6 +105,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"{args.to} cannot take the copies; give a folder other than that of the photos.")
     if sum(map(bool, (args.write, args.review, args.album, args.undo))) > 1:
         raise UsageError("--review, --write, --album and --undo are steps; give one, and then the next.")
+    if args.learn and args.undo:
+        raise UsageError("--undo only takes back what was written; give --learn without it.")
     if args.to and not can_be_made(args.to):
         raise UsageError(f"{args.to} cannot be written; give a folder on a disk that can be.")
     if args.album:
@@ -118,7 +126,7 @@ def _check_cluster(args: argparse.Namespace) -> None:
         raise UsageError("--engine ray makes a Parquet table; give --out tags.parquet.")
     if args.since or args.only_missing:
         raise UsageError("--engine ray looks at all photos; give --since and --only-missing without it.")
-    if args.write or args.review or args.album or args.undo:
+    if args.write or args.review or args.album or args.undo or args.learn:
         raise UsageError("--engine ray only looks; give --review, --write … without it, afterwards.")
 
 
@@ -131,7 +139,11 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
     names = Names(predictor.landmarks)
-    uses_table = args.write or args.review or args.album
+    own_path, taught = _own(args, predictor)
+    for one in taught.values():
+        names.add(one.landmark)
+    catalog.features = bool(taught) or args.learn
+    uses_table = args.write or args.review or args.album or args.learn
     table = _table(args, names) if uses_table else None  # one with a mistake stops it here
     with args.model.open("rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=4)).hexdigest()
@@ -159,15 +171,27 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     else:
         local.answer_all(catalog, predictor, model, args.workers, threshold)
     catalog.decide(table or ())
+    own = _weighed(taught, predictor)
+    before, changes = own, Counter[tuple[str, str]]()
+    if args.learn:
+        learned = learn(own_path, catalog, model, names, predictor)
+        own = _weighed(learned.taught, predictor)
     kept = {content: names.resolve(decision) for content, decision in catalog.decisions().items()}
-    records = make_records(
-        catalog, predictor, model, args.min_confidence, not args.no_outings, args.language, files
-    )
-    said = corrected(records, kept, names, model_name(predictor.info), args.language)
-    catalog.save_records(said)
+
+    def records(own: Own | None) -> Iterator[tuple[Record, Tags | None, str]]:
+        together = not args.no_outings
+        found = make_records(
+            catalog, predictor, model, args.min_confidence, together, args.language, files, own
+        )
+        return corrected(found, kept, names, model_name(predictor.info), args.language)
+
+    catalog.save_records(watched(records(before), records(own), changes) if args.learn else records(own))
     with explained(args.out, "written"):
         write_records(args.out, catalog.records())
     status = summarise(catalog, passed_over)
+    if args.learn:
+        print_learned(learned, own_path, own)
+        print_changes(changes)
     for why, number in sorted(left_out.items()):
         print(f"\nLeft out, as they were {why}: {number:,}.")
     print(f"\nThe table is {args.out}.")
@@ -188,6 +212,28 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     else:
         print("Nothing was written to photos: --review lets you look first, --write writes.")
     return status
+
+
+def _own(args: argparse.Namespace, predictor: Answering) -> tuple[Path, dict[str, Taught]]:
+    """The file of the person's own landmarks and what is in it; nothing where there is none."""
+    found = args.own or find_own(args.out, args.model)
+    path = found or args.out.with_name(NAME)
+    if (found or args.learn) and not predictor.space_id:
+        without = "leave --own and --learn out" if args.own or args.learn else f"move {path} away"
+        raise UsageError(f"{args.model} takes no landmarks of your own; choose another, or {without}.")
+    try:
+        taught = load_own(path, predictor.space_id) if found and exists(path) else {}
+    except FileError as error:
+        raise UsageError(str(error)) from error
+    if found:
+        print(f"Landmarks of your own: {len(taught):,}, in {path}.")
+    return path, taught
+
+
+def _weighed(taught: dict[str, Taught], predictor: Answering) -> Own | None:
+    if not taught:
+        return None
+    return Own(predictor.space(), taught, predictor.landmarks, predictor.known_threshold)
 
 
 def _table(args: argparse.Namespace, names: Names) -> list[Decision] | None:

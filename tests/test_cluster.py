@@ -148,6 +148,7 @@ def test_no_cluster_is_asked_where_nothing_is_new(place, tiny_export, monkeypatc
         (["library", "--engine", "ray", "--out", "t.parquet", "--review"], "--engine ray only looks"),
         (["library", "--engine", "ray", "--out", "t.parquet", "--undo"], "--engine ray only looks"),
         (["library", "--engine", "ray", "--out", "t.parquet", "--write", "sidecar"], "only looks"),
+        (["library", "--engine", "ray", "--out", "t.parquet", "--learn"], "--engine ray only looks"),
         (["nowhere", "--engine", "ray", "--out", "t.parquet"], "nowhere is no folder"),
         (["file:///nowhere", "--engine", "ray", "--out", "t.parquet"], "file:///nowhere cannot be listed"),
         (["what://is/this", "--engine", "ray", "--out", "t.parquet"], "what://… cannot be opened"),

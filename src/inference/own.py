@@ -20,7 +20,8 @@ from src.landmarks.table import Landmark
 
 GUESSES = 5
 RIVALS = 10  # own landmarks whose examples are looked at one by one: those with the nearest means
-SHOWN = 3  # own landmarks among the guesses, at most
+SHOWN = 3  # own landmarks among the guesses, at most: the most similar ones
+BATCH = 500  # photos that are compared at a time: some 10 MB
 NEGLIGIBLE = 0.01  # probability below which an answer stays as it was
 # Of the signs in `Own._signs`, where the network names nothing, and where it names a landmark; and the
 # evidence from which an own one is named then. Fitted by benchmarks/own_landmarks.py, which prints them.
@@ -112,7 +113,7 @@ class Own:
         self._built_in = [names.index(name) if name in known else -1 for name in taught]
         self._names, self._known = list(taught), names
         rows = [example.features for one in taught.values() for example in one.examples]
-        places = space.whitened(unpacked(rows, len(space.center)))
+        places = self._placed(rows)
         ends = np.cumsum([len(one.examples) for one in taught.values()])
         self._examples = np.split(places, ends[:-1]) if rows else []
         self._names_of = [[example.name for example in one.examples] for one in taught.values()]
@@ -126,7 +127,7 @@ class Own:
         """
         judged = list(answers)
         for i, similar in self.compare(answers):
-            guesses = [self._guess(one, answers[i]) for one in similar[:SHOWN]]
+            guesses = [self._guess(one, answers[i]) for one in similar]
             if guesses[0].probability >= NEGLIGIBLE:
                 judged[i] = _merged(answers[i], guesses, self._threshold)
         return judged
@@ -137,21 +138,33 @@ class Own:
         rows = [i for i, answer in enumerate(answers) if len(answer.features) == width]
         if not rows or not self._examples:
             return
-        places = self._space.whitened(unpacked([answers[i].features for i in rows], width))
-        for i, place, near in zip(rows, places, places @ self._means.T, strict=True):
-            yield i, self._similar(place, near, answers[i].known)
+        for batch in (rows[start : start + BATCH] for start in range(0, len(rows), BATCH)):
+            places = self._placed([answers[i].features for i in batch])
+            sides = (places @ side.T for side in (self._means, self._space.means, self._space.crowd))
+            for i, place, near, built_in, crowd in zip(batch, places, *sides, strict=True):
+                yield i, self._similar(place, near, built_in, crowd, answers[i].known)
 
-    def _similar(self, place: np.ndarray, near: np.ndarray, known: float) -> list[Similar]:
-        """The own landmarks with the nearest means, most similar first."""
+    def _placed(self, rows: list[bytes]) -> np.ndarray:
+        """Features in the space, ``(N, F)``."""
+        width = len(self._space.center)
+        places = np.empty((len(rows), width), np.float32)
+        for start in range(0, len(rows), BATCH):
+            some = unpacked(rows[start : start + BATCH], width)
+            places[start : start + BATCH] = self._space.whitened(some)
+        return places
+
+    def _similar(
+        self, place: np.ndarray, near: np.ndarray, built_in: np.ndarray, crowd: np.ndarray, known: float
+    ) -> list[Similar]:
+        """Of the own landmarks with the nearest means the most similar ones, best first."""
         count = min(RIVALS, len(near))
         candidates = np.argpartition(-near, count - 1)[:count]
         pairs = [(float(near[c] + (self._examples[c] @ place).max()) / 2, int(c)) for c in candidates]
         pairs.sort(key=lambda pair: (-pair[0], pair[1]))
-        others = self._space.means @ place, self._space.crowd @ place
         similar = []
-        for number, (similarity, c) in enumerate(pairs):
+        for number, (similarity, c) in enumerate(pairs[:SHOWN]):
             rival = pairs[1 if number == 0 else 0][0] if len(pairs) > 1 else 0.0
-            signs = self._signs(similarity, c, rival, *others, known, len(self._examples[c]))
+            signs = self._signs(similarity, c, rival, built_in, crowd, known, len(self._examples[c]))
             similar.append(Similar(c, signs))
         return similar
 

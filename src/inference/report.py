@@ -102,7 +102,8 @@ def final_answers(
     if len(answers) < len(reports):
         raise ValueError("The model was not asked about one of these photos.")
     if own:
-        answers, classes = own.judge(answers), classes + len(own.landmarks)
+        judged, classes = own.judge(answers), classes + len(own.landmarks)
+        answers = [Answer.judged(one.guesses, one.known, threshold, one.features) for one in judged]
     taken, digests = [report.taken for report in reports], [report.digest for report in reports]
     return revise(answers, taken, digests, threshold, classes, together=together, shots=_shots(reports))
 

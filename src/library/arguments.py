@@ -50,6 +50,15 @@ def parser(about: str) -> argparse.ArgumentParser:
     parser.add_argument("--undo", action="store_true", help="take back what was written for FOLDER")
     parser.add_argument("--model", type=Path, metavar="PT", default=MODEL, help="an exported model")
     parser.add_argument(
+        "--own",
+        type=Path,
+        metavar="FILE",
+        help="landmarks of your own (my_landmarks.npz beside the table or the model, where one is)",
+    )
+    parser.add_argument(
+        "--learn", action="store_true", help="learn landmarks of your own from what you said in the review"
+    )
+    parser.add_argument(
         "--landmarks",
         type=Path,
         metavar="CSV",

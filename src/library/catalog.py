@@ -25,14 +25,15 @@ from src.landmarks.evidence import Taken
 from src.landmarks.table import Landmark
 from src.landmarks.tags import Tags
 from src.library.catalog_file import open_catalog
-from src.library.decisions import Decision, keep, load
+from src.library.decisions import Decision, Sight, keep, load, sights
 from src.library.records import COLUMNS, Record
 from src.photos.files import Found
 
 PAGE = 500  # rows that are held at a time
 _UNANSWERED = """
 FROM files WHERE run = :run AND error IS NULL AND NOT EXISTS
-(SELECT 1 FROM answers WHERE answers.hash = files.hash AND model = :model)
+(SELECT 1 FROM answers WHERE answers.hash = files.hash AND model = :model
+AND (NOT :features OR features <> x''))
 """
 
 
@@ -67,6 +68,7 @@ class Catalog:
     def __init__(self, path: Path):
         self._db = open_catalog(path)
         self.run = 0  # the number of this run
+        self.features = False  # whether answers count only with what the network saw, which is then read, too
 
     def __enter__(self) -> Catalog:
         return self
@@ -116,17 +118,21 @@ class Catalog:
 
     def count_unanswered(self, model: str) -> int:
         """How many photos of this run the model has not answered for."""
-        return self._one(f"SELECT count(*) {_UNANSWERED}", run=self.run, model=model)
+        return self._one(f"SELECT count(*) {_UNANSWERED}", **self._asked(model))
 
     def unanswered(self, model: str) -> Iterator[str]:
         """Their paths; answers may be saved meanwhile."""
-        pages = self._paged(f"SELECT path {_UNANSWERED} AND", run=self.run, model=model)
+        pages = self._paged(f"SELECT path {_UNANSWERED} AND", **self._asked(model))
         return (os.fsdecode(path) for (path,) in pages)
+
+    def _asked(self, model: str) -> dict:
+        return {"run": self.run, "model": model, "features": self.features}
 
     def has_answer(self, content: str, model: str) -> bool:
         """Whether the model answered for this content, under whatever name."""
-        where = "hash = :hash AND model = :model"
-        return self._one(f"SELECT count(*) FROM answers WHERE {where}", hash=content, model=model) > 0
+        where = "hash = :hash AND model = :model AND (NOT :features OR features <> x'')"
+        asked = {"hash": content, **self._asked(model)}
+        return self._one(f"SELECT count(*) FROM answers WHERE {where}", **asked) > 0
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -165,9 +171,10 @@ class Catalog:
         """
         rows = self._db.execute(
             "SELECT folder, path, files.hash, error, known, guesses, taken, latitude, longitude, camera,"
-            " features FROM files LEFT JOIN answers ON answers.hash = files.hash AND model = ?"
-            " WHERE run = ? AND (known IS NOT NULL OR error IS NOT NULL) ORDER BY folder, path",
-            (model, self.run),
+            " CASE WHEN :features THEN features END FROM files LEFT JOIN answers ON answers.hash = files.hash"
+            " AND model = :model WHERE run = :run AND (known IS NOT NULL OR error IS NOT NULL)"
+            " ORDER BY folder, path",
+            self._asked(model),
         )
         for _, group in groupby(rows, key=lambda row: row[0]):
             reports: list[PhotoReport] = []
@@ -240,6 +247,10 @@ class Catalog:
         """All that was decided, by content."""
         return load(self._db)
 
+    def sights(self, model: str) -> Iterator[Sight]:
+        """The photos that were decided on, and what a model saw on each; what comes last is newest."""
+        return sights(self._db, model)
+
     # ---- What was written
 
     def find_write(self, photo: str, target: str) -> Write | None:
@@ -299,22 +310,6 @@ class Catalog:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def answer_row(report: PhotoReport) -> dict:
-    """What is kept of a report, in plain values; ``known`` is None where the model was not asked."""
-    answer, taken = report.answer, report.taken
-    return {
-        "hash": report.digest,
-        "known": answer and answer.known,
-        "guesses": answer and json.dumps([(g.landmark.class_name, g.probability) for g in answer.guesses]),
-        "taken": taken.time and taken.time.isoformat(),
-        "latitude": taken.latitude,
-        "longitude": taken.longitude,
-        "camera": taken.camera,
-        "thumbnail": report.thumbnail,
-        "features": answer and answer.features,
-    }
 
 
 def _report(

@@ -12,11 +12,13 @@ import csv
 import os
 import sqlite3
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 
 from src.files import printable
+from src.landmarks.evidence import Taken
 from src.landmarks.table import Landmark, describe
 from src.landmarks.tags import Language, Tags, clean, confirmed_tags
 from src.library.records import Record, unguarded
@@ -59,17 +61,44 @@ class Decision:
         return bool(self.correct) or not self.approved
 
 
-class Names:
-    """The landmarks that a model knows, by their names in English and in the language of the place."""
+@dataclass(frozen=True)
+class Sight:
+    """A photo that a person decided on, and what is known of it.
 
-    def __init__(self, landmarks: Sequence[Landmark]):
-        self.landmarks = landmarks
+    Attributes:
+        decision: what the person said.
+        paths: where files with this content are, or were.
+        features: what the network saw, as in `Answer`; empty where it was not asked or does not say.
+        taken: when and where, as far as the catalog knows.
+    """
+
+    decision: Decision
+    paths: tuple[str, ...]
+    features: bytes
+    taken: Taken
+
+
+class Names:
+    """The landmarks that are known, by their names in English and in the language of the place.
+
+    Args:
+        landmarks: those of a model; a person's own come with `add`.
+    """
+
+    def __init__(self, landmarks: Iterable[Landmark]):
+        self.landmarks = list(landmarks)
         self.by_class = {landmark.class_name: landmark.name for landmark in landmarks}
         self._known: dict[str, Landmark] = {}
         for landmark in landmarks:
             former = describe(landmark.class_name)  # a person's table may have renamed it since
             for name in filter(None, (landmark.name, landmark.name_local, former.name, former.name_local)):
                 self._known.setdefault(_folded(name), landmark)
+
+    def add(self, landmark: Landmark) -> None:
+        """Know a landmark of a person's own, too, unless one of this name is known."""
+        if _folded(landmark.name) not in self._known:
+            self.landmarks.append(landmark)
+            self._known[_folded(landmark.name)] = landmark
 
     def find(self, name: str) -> Landmark:
         """The landmark of this name, or a new one of which nothing else is known."""
@@ -127,16 +156,27 @@ def keep(db: sqlite3.Connection, table: Iterable[Decision]) -> None:
     """Keep decisions in a catalog by content, in the place of former ones; a row that says nothing forgets.
 
     Of copies of one photo, what was decided of one counts. A row without a digest is of the file that is at
-    its path; one of a photo that no model was asked about is passed over.
+    its path; one of a photo that no model was asked about is passed over. What names another landmark than
+    before counts as new, so what is decided last stands last.
     """
+    decided: dict[str, Decision] = {}
     for decision in sorted(table, key=lambda decision: decision.made):  # what forgets comes first
         content, path = decision.content, os.fsencode(decision.path)
         if not content:
             content = (db.execute("SELECT hash FROM files WHERE path = ?", (path,)).fetchone() or ("",))[0]
-        db.execute("DELETE FROM decisions WHERE content = ?", (content,))
-        if decision.made and db.execute("SELECT 1 FROM answers WHERE hash = ?", (content,)).fetchone():
+        decided[content] = decision
+    for content, decision in decided.items():
+        asked = db.execute("SELECT 1 FROM answers WHERE hash = ?", (content,)).fetchone()
+        kept = decision.correct if decision.made and asked else None
+        db.execute("DELETE FROM decisions WHERE content = ? AND correct IS NOT ?", (content, kept))
+        if kept is not None:
+            path = os.fsencode(decision.path)
             row = (content, path, decision.landmark, decision.approved, decision.correct)
-            db.execute("INSERT INTO decisions VALUES (?, ?, ?, ?, ?)", row)
+            db.execute(
+                "INSERT INTO decisions VALUES (?, ?, ?, ?, ?) ON CONFLICT (content) DO UPDATE SET"
+                " path = excluded.path, landmark = excluded.landmark, approved = excluded.approved",
+                row,
+            )
 
 
 def load(db: sqlite3.Connection) -> dict[str, Decision]:
@@ -145,6 +185,21 @@ def load(db: sqlite3.Connection) -> dict[str, Decision]:
     for content, path, landmark, approved, correct in db.execute("SELECT * FROM decisions"):
         kept[content] = Decision(os.fsdecode(path), content, landmark, bool(approved), correct)
     return kept
+
+
+def sights(db: sqlite3.Connection, model: str) -> Iterator[Sight]:
+    """What was decided, in the order in which it was, and what a catalog knows of each photo."""
+    rows = db.execute(
+        "SELECT decisions.*, features, latitude, longitude, files.path FROM decisions"
+        " LEFT JOIN answers ON answers.hash = content AND model = ? LEFT JOIN files ON files.hash = content"
+        " ORDER BY decisions.rowid, files.path",
+        (model,),
+    )
+    for first, group in groupby(rows, key=lambda row: row[:-1]):
+        content, path, landmark, approved, correct, features, latitude, longitude = first
+        paths = dict.fromkeys(os.fsdecode(one) for one in (path, *(row[-1] for row in group)) if one)
+        decision = Decision(os.fsdecode(path), content, landmark, bool(approved), correct)
+        yield Sight(decision, tuple(paths), features or b"", Taken(None, latitude, longitude))
 
 
 def corrected(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -57,6 +58,22 @@ def answer_or_error(report: PhotoReport, predictor: Answering) -> PhotoReport | 
         return answer_report(report, predictor)
     except Exception as error:  # as above
         return failure(report.name, error)
+
+
+def answer_row(report: PhotoReport) -> dict:
+    """What is kept of a report, in plain values; ``known`` is None where the model was not asked."""
+    answer, taken = report.answer, report.taken
+    return {
+        "hash": report.digest,
+        "known": answer and answer.known,
+        "guesses": answer and json.dumps([(g.landmark.class_name, g.probability) for g in answer.guesses]),
+        "taken": taken.time and taken.time.isoformat(),
+        "latitude": taken.latitude,
+        "longitude": taken.longitude,
+        "camera": taken.camera,
+        "thumbnail": report.thumbnail,
+        "features": answer and answer.features,
+    }
 
 
 def finding(result: Mapping | str, threshold: float) -> str:

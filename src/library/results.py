@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from src.files import printable
 from src.inference.answers import Answering
+from src.inference.own import Own
 from src.inference.report import final_answers
 from src.landmarks.tags import Language, Tags, model_name, tags_for
 from src.library.catalog import Catalog
@@ -24,6 +25,7 @@ def make_records(
     together: bool,
     language: Language = "en",
     files: Files | None = None,
+    own: Own | None = None,
 ) -> Iterator[tuple[Record, Tags | None, str]]:
     """A record for each photo, with its tags and the digest of its content.
 
@@ -35,6 +37,7 @@ def make_records(
         together: whether photos of one folder are evidence for each other.
         language: of the landmark's name in tags, see `tags_for`.
         files: where the photos are, if not in folders of this machine.
+        own: the person's own landmarks; they need a catalog with `Catalog.features`.
     """
     threshold = predictor.known_threshold if min_confidence is None else min_confidence
     name = model_name(predictor.info)
@@ -42,7 +45,7 @@ def make_records(
     takeout = Takeout(files or LocalFiles())
     for reports, errors in catalog.folders(model, landmarks, threshold):
         reports = add_takeout(reports, takeout)
-        answers = final_answers(reports, threshold, len(landmarks), together=together)
+        answers = final_answers(reports, threshold, len(landmarks), together=together, own=own)
         for report, revised in zip(reports, answers, strict=True):
             tags = tags_for(revised.answer, name, language)
             yield record_of(report.name, revised, tags), tags, report.digest

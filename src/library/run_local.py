@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from src.inference.answers import Answering
 from src.inference.report import PhotoReport
-from src.library.catalog import Catalog, answer_row
-from src.library.read_ahead import ahead, answer_or_error, finding, report_or_error
+from src.library.catalog import Catalog
+from src.library.read_ahead import ahead, answer_or_error, answer_row, finding, report_or_error
 from src.progress import Tally
 
 

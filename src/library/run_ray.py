@@ -20,8 +20,8 @@ import pyarrow
 
 from src.files import printable
 from src.inference.report import PhotoReport
-from src.library.catalog import Catalog, answer_row
-from src.library.read_ahead import answer_or_error, finding, report_or_error
+from src.library.catalog import Catalog
+from src.library.read_ahead import answer_or_error, answer_row, finding, report_or_error
 from src.library.remote import Addressed
 from src.photos.files import read_photo_file
 from src.progress import Tally
