@@ -137,7 +137,7 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     if args.suggest and no_groups:
         raise UsageError(no_groups)
     names = Names(predictor.landmarks)
-    uses_table = args.write or args.review or args.album
+    uses_table = args.write or args.review or args.album or args.suggest
     table = _table(args, names) if uses_table else None  # one with a mistake stops it here
     with args.model.open("rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=4)).hexdigest()
@@ -182,7 +182,7 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     groups = suggest(catalog, predictor, model, threshold, kept) if wanted else []
     if args.suggest:
         print_groups(groups, _beside(args.out, ".review.html") if args.review else None)
-    if table is not None and not args.review:
+    if table is not None and not (args.review or args.suggest):
         print(f"{_beside(args.out, '.review.csv')} decides what is written or linked.")
     if args.review:
         _review(args, catalog, model, Verdicts(table, kept), names, groups)

@@ -35,7 +35,7 @@ def places(tmp_path, fake, monkeypatch):
     monkeypatch.setattr(Predictor, "load", lambda path: PlacePredictor())
     folder = tmp_path / "library"
     for number in range(10):
-        view(folder / f"house{number}.png", 1, number, f"2024:05:{10 + number // 5:02} 12:00:00")
+        view(folder / f"house{number}.png", 1, number)
         view(folder / f"church{number}.png", 2, number)
     for number in range(30):
         view(folder / f"other{number}.png", 0, number)

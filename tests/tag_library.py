@@ -43,12 +43,12 @@ class FakePredictor(Answering):
 
 def seen(place, number):
     """Features of a photo: those of one place are alike; 0 is no place, where photos differ."""
-    own = np.random.default_rng((place, number + 1)).random(64)
-    common = np.random.default_rng(place).random(64)
+    own = np.random.default_rng((place, number + 1)).random(256)
+    common = np.random.default_rng(place).random(256)
     return packed((0.5 * common + 0.5 * own if place else own).astype(np.float32))
 
 
-def plain_space(width=64):
+def plain_space(width=256):
     """A space that shrinks no direction, for features between 0 and 1."""
     center = unit(np.full(width, 0.5, np.float32))
     nothing = np.zeros((width, 1), np.float32), np.ones(1, np.float32)
@@ -71,9 +71,9 @@ class PlacePredictor(FakePredictor):
         return Answer(guesses, 0.05, False, seen(place, number))
 
 
-def view(path, place, number, time=None):
+def view(path, place, number):
     """A photo that `PlacePredictor` takes for one of this place."""
-    return photo(path, (place, number, 9), time, kind="PNG")
+    return photo(path, (place, number, 9), kind="PNG")
 
 
 def photo(path, colour="red", time=None, kind="JPEG", side=64):

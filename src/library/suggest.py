@@ -4,7 +4,7 @@ Photos are compared in the export's `Space`; when and where they were taken pull
 apart. HDBSCAN (Campello, Moulavi and Sander, PAKDD 2013) finds what lies closer together than the rest. What
 looks too little like any landmark is left out: food, trees and faces are alike as well.
 
-All numbers were chosen with `benchmarks/unnamed_places.py`, on landmarks that a network was trained without.
+All numbers were chosen on landmarks that a network was trained without; docs/review.md says how good it is.
 """
 
 from __future__ import annotations
@@ -142,8 +142,8 @@ def find_groups(reports: Sequence[PhotoReport], space: Space, declined: Collecti
     labels = _labels(*_pairs(places), reports)
     found = []
     for label in range(labels.max() + 1):
-        members = _alike(np.flatnonzero(labels == label), places)
-        for members in _split_by_position(members, reports):
+        together = _alike(np.flatnonzero(labels == label), places)
+        for members in _split_by_position(together, reports):
             new = [reports[i] for i in members if reports[i].digest not in declined]
             if len(new) < max(SMALLEST, len(members) / 2) or not _is_place(members, places, reports):
                 continue
@@ -209,7 +209,8 @@ def _labels(pairs: np.ndarray, cosines: np.ndarray, reports: Sequence[PhotoRepor
                 min_samples=CORE,
                 metric="precomputed",
                 metric_params={"max_distance": APART},
-                cluster_selection_method="leaf",  # a place, and not what is wider: all towers
+                # leaves are places, and not what is wider: all towers
+                cluster_selection_method="eom" if alone else "leaf",
                 cluster_selection_epsilon=SINGLE if alone else 0.0,
                 allow_single_cluster=alone,
                 copy=True,
