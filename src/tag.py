@@ -36,7 +36,8 @@ from src.library.learn import find_own, learn, print_changes, print_learned, wat
 from src.library.records import FORMATS, Record, write_records
 from src.library.remote import Addressed, AddressError
 from src.library.results import make_records, print_list, summarise
-from src.library.review import read_tables, tables, write_review
+from src.library.review import in_order, read_tables, tables, write_review
+from src.library.suggest import Group, print_groups, suggest, why_not
 from src.library.write_back import Step, Writing, undo_all, write_all
 from src.photos.files import find_photos
 from src.progress import Tally
@@ -107,6 +108,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--review, --write, --album and --undo are steps; give one, and then the next.")
     if args.learn and args.undo:
         raise UsageError("--undo only takes back what was written; give --learn without it.")
+    if args.suggest and (args.write or args.album or args.undo):
+        raise UsageError("--suggest goes alone or with --review; give --write … afterwards.")
     if args.to and not can_be_made(args.to):
         raise UsageError(f"{args.to} cannot be written; give a folder on a disk that can be.")
     if args.album:
@@ -126,7 +129,7 @@ def _check_cluster(args: argparse.Namespace) -> None:
         raise UsageError("--engine ray makes a Parquet table; give --out tags.parquet.")
     if args.since or args.only_missing:
         raise UsageError("--engine ray looks at all photos; give --since and --only-missing without it.")
-    if args.write or args.review or args.album or args.undo or args.learn:
+    if args.write or args.review or args.album or args.undo or args.learn or args.suggest:
         raise UsageError("--engine ray only looks; give --review, --write … without it, afterwards.")
 
 
@@ -138,12 +141,15 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
         predictor.describe_with(read_landmarks(*args.landmarks))
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
+    no_groups = why_not(predictor, args.model)
+    if args.suggest and no_groups:
+        raise UsageError(no_groups)
     names = Names(predictor.landmarks)
     own_path, taught = _own(args, predictor)
     for one in taught.values():
         names.add(one.landmark)
-    catalog.features = bool(taught) or args.learn
-    uses_table = args.write or args.review or args.album or args.learn
+    catalog.features = bool(taught or args.learn or args.suggest or (args.review and not no_groups))
+    uses_table = args.write or args.review or args.album or args.learn or args.suggest
     table = _table(args, names) if uses_table else None  # one with a mistake stops it here
     with args.model.open("rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=4)).hexdigest()
@@ -196,10 +202,14 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
         print(f"\nLeft out, as they were {why}: {number:,}.")
     print(f"\nThe table is {args.out}.")
 
-    if table is not None and not args.review:
+    wanted = (args.suggest or args.review) and not no_groups
+    groups = suggest(catalog, predictor, model, threshold, kept) if wanted else []
+    if args.suggest:
+        print_groups(groups, _beside(args.out, ".review.html") if args.review else None)
+    if table is not None and not (args.review or args.suggest):
         print(f"{_beside(args.out, '.review.csv')} decides what is written or linked.")
     if args.review:
-        _review(args, catalog, model, Verdicts(table, kept), names)
+        _review(args, catalog, model, Verdicts(table, kept), names, groups)
     elif args.write:
         to = args.to and args.to.resolve()
         how = Writing(args.folder.resolve(), to, args.sidecar_name, args.drop_c2pa)
@@ -243,12 +253,19 @@ def _table(args: argparse.Namespace, names: Names) -> list[Decision] | None:
         return read_tables(found, names) if found else None
 
 
-def _review(args: argparse.Namespace, catalog: Catalog, model: str, verdicts: Verdicts, names: Names) -> None:
+def _review(
+    args: argparse.Namespace,
+    catalog: Catalog,
+    model: str,
+    verdicts: Verdicts,
+    names: Names,
+    groups: Sequence[Group],
+) -> None:
     page = _beside(args.out, ".review.html")
     places = [Place(*row) for row in catalog.places()]
-    title, shown = f"Landmarks in {args.folder}", catalog.records_to_review(model)
+    title, shown = f"Landmarks in {args.folder}", in_order(catalog, model, groups)
     with explained(page, "written"):
-        write_review(page, title, shown, catalog.count_records(), places, verdicts, names)
+        write_review(page, title, shown, catalog.count_records(), places, verdicts, names, groups)
     print(f"Look through {page} in a browser; what it saves takes the place of {page.with_suffix('.csv')}.")
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tag_library import FakePredictor, photo
+from tag_library import FakePredictor, PlacePredictor, photo, view
 
 from src.inference.predictor import Predictor
 
@@ -26,4 +26,18 @@ def library(tmp_path, fake):
     photo(folder / "below" / "a.jpg", "blue")
     photo(folder / "below" / "nothing.webp", "gray", kind="WEBP")
     (folder / "notes.txt").write_text("not a photo")
+    return folder
+
+
+@pytest.fixture
+def places(tmp_path, fake, monkeypatch):
+    """Ten photos of each of two places that are not known, thirty of none, and one of the Taj Mahal."""
+    monkeypatch.setattr(Predictor, "load", lambda path: PlacePredictor())
+    folder = tmp_path / "library"
+    for number in range(10):
+        view(folder / f"house{number}.png", 1, number)
+        view(folder / f"church{number}.png", 2, number)
+    for number in range(30):
+        view(folder / f"other{number}.png", 0, number)
+    photo(folder / "taj.jpg", "red")
     return folder

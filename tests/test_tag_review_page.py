@@ -230,6 +230,45 @@ def test_page_is_accessible_and_fits(library, chromium, width, scheme):
     review.close()
 
 
+def test_unnamed_places_are_named_or_declined_by_keyboard(places, chromium, capsys):
+    pytest.importorskip("sklearn")
+    run(places, "--suggest", "--review")
+    review = Review(chromium, width=390)
+    page = review.page
+    expect(page.locator("#unnamed")).to_have_text("2 groups of photos may show a place that nobody has named")
+    sections = {
+        name: page.locator("section", has=page.locator("form")).filter(has_text=f"{name}0.png")
+        for name in ("house", "church")
+    }
+    house = sections["house"]
+    house.locator(".photo").first.focus()
+    review.press("o", "ArrowRight", "o", "o")
+    expect(house.locator(".state").first).to_have_text("– taken out")
+    field = house.get_by_role("textbox").or_(house.get_by_role("combobox"))
+    field.focus()
+    review.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("Type the name of the place first.")
+    page.keyboard.type("Yonder  house")  # letters that are keys elsewhere
+    review.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("9 photos: Yonder house")
+    expect(house.locator(".state", has_text="→ Yonder house")).to_have_count(9)
+    sections["church"].get_by_role("button", name="Not a place").press("Enter")
+    expect(sections["church"].locator(".state", has_text="✗ no landmark")).to_have_count(10)
+    expect(page.locator("#unnamed")).to_be_hidden()
+    page.reload()
+    expect(house.locator(".state").first).to_have_text("– taken out")
+    expect(field).to_have_value("Yonder house")
+    response = axe.Axe().run(page).response
+    assert response["passes"] and [found["id"] for found in response["violations"]] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    review.save()
+    review.close()
+    capsys.readouterr()
+    assert run(places, "--suggest") == 0
+    out = capsys.readouterr().out
+    assert "Yonder house: 9" in out and "No photos look like a place that nobody has named." in out
+
+
 def test_only_thumbnails_near_the_window_are_there(tmp_path, fake, chromium):
     for number in range(300):
         photo(tmp_path / "library" / f"{number}.jpg", "red", side=40 + number)

@@ -30,6 +30,7 @@ pytest_plugins = ("tag_fixtures",)
         (["library", "--undo", "--write", "sidecar"], "are steps"),
         (["library", "--album", "album", "--write", "sidecar"], "are steps"),
         (["library", "--album", "a" * 300], "the name is too long"),
+        (["library", "--suggest", "--write", "sidecar"], "--suggest goes alone or with --review"),
         (["library", "--undo"], "tags.sqlite is not there"),
         (["library", "--min-confidence", "1.5"], "not between 0 and 1"),
         (["library", "--min-confidence", "nan"], "not between 0 and 1"),

@@ -45,6 +45,9 @@ def parser(about: str) -> argparse.ArgumentParser:
         "--review", action="store_true", help="make a page and a table that decides what --write writes"
     )
     parser.add_argument(
+        "--suggest", action="store_true", help="list groups of photos of places that nobody has named"
+    )
+    parser.add_argument(
         "--album", type=Path, metavar="DIR", help="make a folder of links to the photos of each landmark"
     )
     parser.add_argument("--undo", action="store_true", help="take back what was written for FOLDER")

@@ -7,7 +7,7 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const photos = data.photos;
 const part = (id) => document.getElementById(id);
-const changes = []; // what undo takes back: lists of [number of a photo, its decision before]
+const changes = []; // what undo takes back: lists of [number of a photo, its decision before, whether it was out]
 let current = -1; // number of the current photo
 let fileHandle = null; // where the browser may write the table
 
@@ -19,18 +19,22 @@ for (const [i, { content }] of photos.entries()) {
   copies.get(content).push(i);
 }
 
-// Decides on photos, and on their copies alike.
-function decide(numbers, decisionOf, what) {
+// Decides on photos, and on their copies alike. What is decided by itself is out of its group of an unnamed place:
+// what is said of the group holds for the others.
+function decide(numbers, decisionOf, what, out = true) {
   const all = new Map(numbers.flatMap((i) => copies.get(photos[i].content).map((copy) => [copy, i])));
-  changes.push([...all.keys()].map((i) => [i, photos[i].decision]));
-  for (const [copy, i] of all) photos[copy].decision = decisionOf(photos[i]);
+  changes.push([...all.keys()].map((i) => [i, photos[i].decision, photos[i].out]));
+  for (const [copy, i] of all) {
+    photos[copy].decision = decisionOf(photos[i]);
+    photos[copy].out = out && photos[copy].group !== null;
+  }
   changed([...all.keys()], what);
 }
 
 function undo() {
   const before = changes.pop();
   if (!before) return say("There is nothing to undo.");
-  for (const [i, decision] of before) photos[i].decision = decision;
+  for (const [i, decision, out] of before) Object.assign(photos[i], { decision, out });
   changed(before.map(([i]) => i), "Undone");
   go(before[0][0]);
 }
@@ -39,6 +43,7 @@ function changed(numbers, what) {
   numbers.forEach(paint);
   part("undo").disabled = changes.length === 0;
   countLeft();
+  paintGroups();
   showPanel();
   keepSoon();
   say(`${what}. ${photos.filter(isOpen).length} left.`);
@@ -70,11 +75,75 @@ function restIsRight(landmark) {
   decide(rest, () => ({ approve: true, correct: landmark }), `${rest.length} photos: ${landmark} is right`);
 }
 
+// ---- Groups of photos of places that nobody has named
+
+const membersOf = (group) => photos.flatMap((photo, i) => (photo.group === group && !photo.out ? [i] : []));
+const isUnnamed = ({ group, decision, out }) => group !== null && !decision && !out;
+
+function nameGroup(group, field) {
+  const name = field.value.trim().replace(/\s+/g, " ");
+  const members = membersOf(group);
+  if (!name) {
+    say("Type the name of the place first.");
+    return field.focus();
+  }
+  if (members.length) decide(members, () => ({ approve: true, correct: name }), `${count(members.length, "photo")}: ${name}`, false);
+}
+
+function declineGroup(group) {
+  const members = membersOf(group);
+  if (members.length) decide(members, () => ({ approve: false, correct: "" }), `${count(members.length, "photo")}: not a place`, false);
+}
+
+// Takes the current photo out of its group, or puts it back.
+function takeOut() {
+  const photo = photos[current];
+  if (!photo || photo.group === null) return say("This photo is in no group of an unnamed place.");
+  decide([current], () => null, `${photo.name}: ${photo.out ? "back in its group" : "taken out of its group"}`, !photo.out);
+}
+
+function makeForm(group, title) {
+  const form = element("form", "bar");
+  const label = element("label", "", "Name ");
+  const field = element("input");
+  field.setAttribute("list", "known");
+  field.setAttribute("aria-describedby", title.id);
+  field.autocomplete = "off";
+  field.maxLength = 200;
+  field.value = photos[membersOf(group)[0]]?.decision?.correct ?? "";
+  label.append(field);
+  const name = element("button", "strong");
+  const none = element("button", "", "Not a place");
+  none.type = "button";
+  name.dataset.group = group;
+  none.setAttribute("aria-describedby", title.id);
+  none.addEventListener("click", () => declineGroup(group));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    nameGroup(group, field);
+  });
+  form.append(label, name, none);
+  return form;
+}
+
+function paintGroups() {
+  for (const button of part("photos").querySelectorAll("[data-group]")) {
+    button.textContent = `Name ${count(membersOf(Number(button.dataset.group)).length, "photo")}`;
+  }
+  const left = new Set(photos.filter(isUnnamed).map(({ group }) => group)).size;
+  part("unnamed").hidden = !left;
+  part("unnamed").firstChild.textContent = `${count(left, "group")} of photos may show a place that nobody has named`;
+}
+
+const count = (number, what) => `${number.toLocaleString("en")} ${what}${number === 1 ? "" : "s"}`;
+
+// ---- What is decided
+
 const isOpen = (photo) => Boolean(photo.landmark) && !photo.decision;
 const nameOf = (photo) => (photo.decision ? photo.decision.correct : photo.landmark);
 
-function stateOf({ landmark, decision }) {
-  if (!decision) return ["", ""];
+function stateOf({ landmark, decision, out }) {
+  if (!decision) return out ? ["out", "– taken out"] : ["", ""];
   if (!decision.approve) return ["wrong", landmark ? "✗ wrong" : "✗ no landmark"];
   if (decision.correct === landmark) return ["right", "✓ right"];
   return ["other", `→ ${decision.correct}`];
@@ -150,27 +219,35 @@ function paint(i) {
   card.setAttribute("aria-label", [name, landmark || "no landmark", note, words || "not decided"].join(", "));
 }
 
-// Groups in the order they are shown in: heading, landmark (null where it has none), numbers of photos.
-function groups() {
-  const shows = { all: () => true, open: isOpen, decided: (photo) => photo.decision }[part("filter").value];
+// Sections in the order they are shown in: heading, landmark and group (null where there is none), numbers of photos.
+function sections() {
+  const open = (photo) => isOpen(photo) || isUnnamed(photo);
+  const shows = { all: () => true, open, decided: (photo) => photo.decision }[part("filter").value];
   const found = new Map();
   const byDoubt = part("order").value === "doubt";
   photos.forEach((photo, i) => {
     if (!shows(photo)) return;
     const place = byDoubt ? "Doubtful first" : [photo.landmark, photo.country].filter(Boolean).join(", ");
-    const heading = photo.error ? "Could not be read" : photo.landmark ? place : "No landmark that is known";
+    const { error, group } = photo;
+    const none = group === null ? "No landmark that is known" : `Unnamed place ${group + 1}`;
+    const heading = error ? "Could not be read" : photo.landmark ? place : none;
     const landmark = photo.landmark && !byDoubt ? photo.landmark : null;
-    if (!found.has(heading)) found.set(heading, { heading, landmark, numbers: [] });
+    const rank = error ? Infinity : photo.landmark ? -1 : group ?? data.groups.length;
+    if (!found.has(heading)) found.set(heading, { heading, landmark, group, rank, numbers: [] });
     found.get(heading).numbers.push(i);
   });
   if (byDoubt) found.get("Doubtful first")?.numbers.sort((a, b) => photos[a].probability - photos[b].probability);
-  return [...found.values()];
+  return [...found.values()].sort((a, b) => (a.rank === b.rank ? 0 : a.rank - b.rank));
 }
 
 function showPhotos() {
-  const shown = groups();
+  const shown = sections();
   near.disconnect();
-  part("photos").replaceChildren(...shown.map(makeSection));
+  const made = shown.map(makeSection);
+  const first = shown.findIndex(({ group }) => group !== null);
+  if (first >= 0) made.splice(first, 0, part("about-unnamed").content.cloneNode(true));
+  part("photos").replaceChildren(...made);
+  paintGroups();
   part("goto").replaceChildren(...shown.map(({ heading, numbers }) => new Option(`${heading} (${numbers.length})`, numbers[0])));
   for (const { numbers } of shown) {
     numbers.forEach(paint);
@@ -181,13 +258,13 @@ function showPhotos() {
   setCurrent(order.includes(current) ? current : order[0] ?? -1);
 }
 
-function makeSection({ heading, landmark, numbers }, number) {
+function makeSection({ heading, landmark, group, numbers }, number) {
   const section = element("section");
-  const title = element("h2", "", heading);
+  const title = element(group === null ? "h2" : "h3", "", heading);
   title.id = `group${number}`;
   section.setAttribute("aria-labelledby", title.id);
   const top = element("div");
-  top.append(title, element("span", "soft", `${numbers.length} ${numbers.length === 1 ? "photo" : "photos"}`));
+  top.append(title, element("span", "soft", group === null ? count(numbers.length, "photo") : data.groups[group]));
   if (landmark) {
     const rest = element("button", "", "The rest is right");
     rest.type = "button";
@@ -197,7 +274,7 @@ function makeSection({ heading, landmark, numbers }, number) {
   }
   const list = element("ul");
   list.append(...numbers.map((i) => cards[i]));
-  section.append(top, list);
+  section.append(top, ...(group === null ? [] : [makeForm(group, title)]), list);
   return section;
 }
 
@@ -267,6 +344,8 @@ function showPanel() {
   part("yours").className = kind;
   part("yes").disabled = !photo.landmark;
   for (const id of ["no", "change"]) part(id).disabled = photo.error;
+  part("out").hidden = photo.group === null;
+  part("out").firstChild.textContent = photo.out ? "Put back " : "Take out ";
   showGuesses(photo);
   showSimilar(photo);
 }
@@ -378,7 +457,7 @@ function keep() {
   clearTimeout(soon);
   if (!unsaved) return;
   try {
-    localStorage.setItem(KEY, JSON.stringify(photos.map(({ decision }) => decision ?? 0)));
+    localStorage.setItem(KEY, JSON.stringify(photos.map(({ decision, out }) => [decision, out])));
     unkept = false;
   } catch { // full, or forbidden: then the browser asks before the page is left
     unkept = true;
@@ -390,7 +469,7 @@ function restore() {
   try {
     const kept = JSON.parse(localStorage.getItem(KEY));
     if (!Array.isArray(kept) || kept.length !== photos.length) return;
-    kept.forEach((decision, i) => { photos[i].decision = decision || null; });
+    kept.forEach(([decision, out], i) => Object.assign(photos[i], { decision, out }));
     say("Your decisions are as you left them.");
   } catch { /* none, or nothing that can be read */ }
 }
@@ -453,18 +532,18 @@ function say(text) {
 function countLeft() {
   const recognised = photos.filter(({ landmark }) => landmark).length;
   const left = photos.filter(isOpen).length;
-  const count = (number) => number.toLocaleString("en");
-  part("left").textContent = left ? `${count(left)} of ${count(recognised)} recognised photos are not decided`
-    : `All ${count(recognised)} recognised photos are decided`;
+  const shown = (number) => number.toLocaleString("en");
+  part("left").textContent = left ? `${shown(left)} of ${shown(recognised)} recognised photos are not decided`
+    : `All ${shown(recognised)} recognised photos are decided`;
 }
 
 const KEYS = {
-  y: right, n: wrong, e: choose, u: undo, r: () => restIsRight(photos[current]?.landmark),
+  y: right, n: wrong, e: choose, o: takeOut, u: undo, r: () => restIsRight(photos[current]?.landmark),
   ArrowRight: () => step(1), ArrowLeft: () => step(-1), ArrowDown: () => stepRow(1), ArrowUp: () => stepRow(-1),
 };
 
 function onKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("form")) return;
   const act = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!act) return;
   event.preventDefault();
@@ -487,11 +566,16 @@ function listen() {
     if (card && Number(card.dataset.number) !== current) setCurrent(Number(card.dataset.number));
   });
   part("photos").addEventListener("click", ({ target }) => target.closest(".photo")?.focus());
-  for (const [id, act] of Object.entries({ yes: right, no: wrong, change: choose, undo, save })) {
+  for (const [id, act] of Object.entries({ yes: right, no: wrong, change: choose, out: takeOut, undo, save })) {
     part(id).addEventListener("click", act);
   }
   for (const id of ["filter", "order"]) part(id).addEventListener("change", showPhotos);
   part("goto").addEventListener("change", ({ target }) => go(Number(target.value)));
+  part("unnamed").addEventListener("click", () => {
+    if (part("unnamed-places")) return;
+    part("filter").value = "all";
+    showPhotos();
+  });
   part("where").querySelectorAll("circle").forEach((circle, i) => circle.addEventListener("click", () => {
     go(shownOrder().find((number) => photos[number].landmark === data.places[i]));
   }));
@@ -514,6 +598,7 @@ function listen() {
 
 restore();
 part("table").textContent = data.table;
+part("known").append(...data.names.map(({ name }) => new Option("", name)));
 countLeft();
 listen();
 showPhotos();

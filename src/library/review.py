@@ -11,19 +11,20 @@ import base64
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b, sha256
 from html import escape
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from string import Template
 
 from src.files import printable, replacing
 from src.landmarks.worldmap import Place, world_map
-from src.library.catalog import Shown
+from src.library.catalog import Catalog, Shown
 from src.library.decisions import COLUMNS, Decision, Names, Verdicts, read_table
 from src.library.records import Record, guarded
+from src.library.suggest import Group
 
 PAGE = 5_000  # photos: some 40 MB of thumbnails
 _HERE = Path(__file__).parent
@@ -42,6 +43,23 @@ def read_tables(paths: Iterable[Path], names: Names) -> list[Decision]:
     return [names.resolve(decision) for path in paths for decision in read_table(path)]
 
 
+def in_order(catalog: Catalog, model: str, groups: Sequence[Group]) -> Iterator[Shown]:
+    """What is to be looked through, groups of unnamed places first, so that they are on the first page."""
+    numbers = _numbers(groups)
+    grouped = (one for one in catalog.records_to_review(model) if _group(one, numbers) is not None)
+    rest = (one for one in catalog.records_to_review(model) if _group(one, numbers) is None)
+    return chain(grouped, rest) if groups else rest
+
+
+def _numbers(groups: Sequence[Group]) -> dict[str, int]:
+    return {content: number for number, group in enumerate(groups) for content in group.contents}
+
+
+def _group(one: Shown, numbers: Mapping[str, int]) -> int | None:
+    """The number of the group of a photo; a copy in another folder may show something known."""
+    return None if one.record.landmark else numbers.get(one.content)
+
+
 def write_review(
     path: Path,
     title: str,
@@ -50,6 +68,7 @@ def write_review(
     places: list[Place],
     verdicts: Verdicts,
     names: Names,
+    groups: Sequence[Group] = (),
 ) -> None:
     """Write tables of decisions and pages, one of each for every 5,000 photos (tags.review-2.html).
 
@@ -61,9 +80,11 @@ def write_review(
         places: what the map shows.
         verdicts: what was decided before.
         names: of the landmarks that the model knows.
+        groups: of photos of places that nobody has named.
 
     Raises OSError.
     """
+    numbers, titles = _numbers(groups), [group.title for group in groups]
     shown, count = iter(shown), max(1, -(-total // PAGE))
     for number in range(1, count + 1):
         page = numbered(path, number)
@@ -88,8 +109,8 @@ def write_review(
                     correct = decision.correct if decision else ""
                     begin = ("no" if decision and not decision.approved else "yes", record.landmark, correct)
                     rows.write(_row(begin).removesuffix("\r\n") + "," + ending)
-                photos.append(_photo(one, decision, ending, names))
-            file.write(_data(path=page, photos=photos, places=places, names=names))
+                photos.append(_photo(one, decision, ending, names) | {"group": _group(one, numbers)})
+            file.write(_data(path=page, photos=photos, places=places, names=names, groups=titles))
             file.write(tail)
     while (old := numbered(path, count := count + 1)).exists():  # of a library that was larger
         old.unlink()
@@ -178,7 +199,9 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(sha256(text.encode()).digest()).decode()}"
 
 
-def _data(path: Path, photos: list[dict], places: Iterable[Place], names: Names) -> str:
+def _data(
+    path: Path, photos: list[dict], places: Iterable[Place], names: Names, groups: Sequence[str]
+) -> str:
     """The photos and names as JSON in a block that no text can end early."""
     data = {
         "table": path.with_suffix(".csv").name,
@@ -189,6 +212,7 @@ def _data(path: Path, photos: list[dict], places: Iterable[Place], names: Names)
         ],
         "places": [place.landmark for place in places],
         "photos": photos,
+        "groups": groups,
     }
     # Where the page keeps what is not saved yet: another page than this one must not find it.
     data["run"] = blake2b(json.dumps([str(path), data]).encode(), digest_size=8).hexdigest()
