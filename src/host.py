@@ -52,7 +52,8 @@ def _serve_page(args: argparse.Namespace, others: list[str], settings: Settings 
     """Serve by Voila, which gets the options that are its own."""
     from src.app.host import Host  # here, as Voila takes a while
 
-    for option, value in (("visitors", args.visitors), ("export", args.export), ("port", args.port)):
+    for option in ("visitors", "export", "own", "port"):
+        value = getattr(args, option)
         others += [] if value is None else [f"--{option}={value}"]
     others += [] if args.ip is None else [f"--Voila.ip={args.ip}"]
     Host.launch_instance(others, api=settings)
@@ -74,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--export", type=Path, metavar="FILE", help="the exported model (the transfer one)")
     parser.add_argument("--visitors", type=int, metavar="N", help="people on the page at once (20)")
+    parser.add_argument(
+        "--own", type=Path, metavar="FILE", help="own landmarks (my_landmarks.npz) that every visitor gets"
+    )
     parser.add_argument("--port", type=int, metavar="N", help=f"({PORT})")
     parser.add_argument("--ip", "--Voila.ip", help="address to listen at (localhost); 0.0.0.0 for all")
     api = parser.add_argument_group("interface")
