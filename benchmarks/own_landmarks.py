@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src.data.decoded import read_picture
 from src.data.folders import find_data_set, list_photos, list_pictures, load_pictures
-from src.data.unknown import find_unknown, split_unknown
+from src.data.unknown import find_unknown, sources_of, split_unknown
 from src.inference import own as owning
 from src.inference.own import Example, Own, Taught
 from src.inference.predictor import Predictor
@@ -71,29 +71,54 @@ def look(predictor: Predictor, paths: Sequence[Path], labels: Sequence[str] | No
     return Photos(answers, np.array(labels if labels is not None else [""] * len(paths)))
 
 
+def look_closely(predictor: Predictor, paths: Sequence[Path]) -> list[Example]:
+    """Photos as examples."""
+    with ThreadPoolExecutor(2) as pool:
+        examples = pool.map(lambda path: see(path.read_bytes(), path.name, predictor).example, paths)
+        return list(tqdm(examples, total=len(paths), unit="example"))
+
+
 def labelled(root: Path, split: str, names: Sequence[str]) -> tuple[list[Path], list[str]]:
     """The photos of some classes, and their classes."""
     pairs = [(path, name) for name in names for path in list_photos(root / split / name)]
     return [path for path, _ in pairs], [name for _, name in pairs]
 
 
+def homes(folders: Sequence[Path], learn: Sequence[Path]) -> list[list[Path]]:
+    """Photos of no landmark, those of one kind and source together: own places may look like these."""
+    groups: dict[tuple, list[Path]] = {}
+    for folder in folders:
+        photos = [photo for photo in learn if folder in photo.parents]
+        for photo, source in zip(photos, sources_of(folder, photos), strict=True):
+            groups.setdefault((photo.parent, source), []).append(photo)
+    return [photos for photos in groups.values() if len(photos) >= max(EXAMPLES)]
+
+
 def draw(
-    predictor: Predictor, new: Photos, examples: Sequence[Example], count: int, seed: int, places: int
+    predictor: Predictor,
+    new: Photos,
+    examples: Sequence[Example],
+    others: Sequence[Sequence[Example]],
+    count: int,
+    seed: int,
 ) -> Draw:
-    """Teach some of the new places with a few photos each, by chance."""
+    """Teach some of the new places, and as many that look like ordinary photos, with a few photos each."""
     chance, space = np.random.default_rng(seed), predictor.space()
-    names = sorted(chance.permutation(sorted(set(new.labels)))[:places].tolist())
+    names = sorted(chance.permutation(sorted(set(new.labels)))[:PLACES].tolist())
     rest, taught = np.isin(new.labels, names), {}
     for name in names:
         rows = chance.permutation(np.flatnonzero(new.labels == name))[:count]
         rest[rows] = False
         taught[name] = Taught(Landmark(name, name), tuple(examples[row] for row in rows))
+    for number in chance.permutation(len(others))[:PLACES]:
+        name, rows = f"home {number}", chance.permutation(len(others[number]))[:count]
+        taught[name] = Taught(Landmark(name, name), tuple(others[number][row] for row in rows))
     own = Own(space, taught, predictor.landmarks, predictor.known_threshold)
-    return Draw(own, names, new.of(rest))
+    return Draw(own, list(taught), new.of(rest))
 
 
 def signs(own: Own, photos: Photos) -> tuple[np.ndarray, np.ndarray]:
-    """The signs of the most similar own landmark ``(N, 5)``, and its number ``(N,)``."""
+    """The signs of the most similar own landmark ``(N, 6)``, and its number ``(N,)``."""
     best = [similar[0] for _, similar in own.compare(photos.answers)]
     return np.stack([one.signs for one in best]), np.array([one.number for one in best])
 
@@ -201,7 +226,8 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"), help="of accuracy.py left_out")
     options = parser.parse_args()
     root = find_data_set(options.data)
-    unknown = split_unknown(find_unknown(options.unknown, root))
+    folders = find_unknown(options.unknown, root)
+    unknown = split_unknown(folders)
     predictor = Predictor.load(options.runs / "left_out" / "export.pt")
     names = [name for name in list_pictures(root / "train")[2] if name not in predictor.class_names]
     valid = load_pictures(options.runs / "left_out_data", valid_fraction=VALID).valid.dataset
@@ -214,11 +240,10 @@ def main() -> None:
     train, test = (labelled(root, split, names) for split in ("train", "test"))
     paths, labels = [*train[0], *test[0]], [*train[1], *test[1]]
     new = look(predictor, paths, labels)
-    with ThreadPoolExecutor(2) as pool:
-        jobs = pool.map(lambda path: see(path.read_bytes(), path.name, predictor).example, paths)
-        examples = list(tqdm(jobs, total=len(paths), unit="example"))
+    examples = look_closely(predictor, paths)
+    others = [look_closely(predictor, group) for group in homes(folders, unknown.learn)]
     draws = {
-        count: [draw(predictor, new, examples, count, seed, PLACES) for seed in range(DRAWS)]
+        count: [draw(predictor, new, examples, others, count, seed) for seed in range(DRAWS)]
         for count in EXAMPLES
     }
     everything = [one for some in draws.values() for one in some]
@@ -247,13 +272,14 @@ def main_about(places: int) -> str:
     """What the section says of its figures."""
     return f"""
         Of {places} landmarks that the network was trained without, {PLACES} are taught with a few
-        photos each; their other photos are the new ones. Weights and thresholds are fitted on half of the
-        landmarks, validation photos and unknown photos of other sources; the figures are of the other half, the test
-        photos and the unknown photos kept for figures: mean ± standard deviation of {DRAWS} draws on both
-        halves. *Right* and *wrong* are named so; *answered before* were given a built-in landmark, always
-        wrongly; *told apart* is whether the most similar own landmark is the right one, whatever is said.
-        The last two are how many points more photos of built-in landmarks are named rightly, and more
-        photos of no landmark are named at all."""
+        photos each; their other photos are the new ones. {PLACES} more places are taught with photos of no
+        landmark, those of one kind and source together, as a house or a garden of one's own looks. Weights
+        and the evidence needed are fitted on half of the landmarks, validation photos and unknown photos of
+        other sources; the figures are of the other half, the test photos and the unknown photos kept for
+        figures: mean ± standard deviation of {DRAWS} draws on both halves. *Right* and *wrong* are named
+        so; *answered before* were given a built-in landmark, always wrongly; *told apart* is whether the
+        most similar own landmark is the right one, whatever is said. The last two are how many points more
+        photos of built-in landmarks are named rightly, and more photos of no landmark are named at all."""
 
 
 if __name__ == "__main__":

@@ -103,10 +103,12 @@ def calibrate(
     exposed = [path for path, label in zip(trained.paths, trained.labels, strict=True) if label == UNKNOWN]
     score: nn.Module = LargestProbability(temperature)
     places, owners = _examples(network, pictures)
+    others = None
     unknown_known, met = None, set(exposed)
     if exposed and choose and validated.correct.any():
         unknown = _seen(network, pictures.as_evaluated(choose, [UNKNOWN] * len(choose)))
-        score = _with_unknown(network, pictures, temperature, places, owners)
+        others = _unknown_examples(network, pictures)
+        score = _with_unknown(temperature, places, owners, others)
         fit_score(score, (features, logits), validated.correct, unknown)
         with torch.inference_mode():
             validated = replace(validated, known=score(features, logits).numpy())
@@ -114,7 +116,7 @@ def calibrate(
         met.update(choose)
     learnt = tuple(content_digests(met).values())
     threshold = choose_threshold(validated, unknown_known, coverage)
-    space = fit_space(places.numpy(), owners.numpy())
+    space = fit_space(places.numpy(), owners.numpy(), None if others is None else others.numpy())
     return Calibration(temperature, threshold, score, learnt, space), validated
 
 
@@ -140,12 +142,14 @@ def _enough(found: np.ndarray) -> np.ndarray:
     return np.resize(found, max(len(found), NEIGHBOURS))
 
 
-def _with_unknown(
-    network: Classifier, pictures: Pictures, temperature: float, places: Tensor, owners: Tensor
-) -> OpenSetScore:
-    """A score that has seen all unknown training photos, and some of every class."""
+def _unknown_examples(network: Classifier, pictures: Pictures) -> Tensor:
+    """Features ``(U, F)`` of all unknown photos that trained along."""
     unknown = _enough(np.flatnonzero(np.asarray(pictures.train.dataset.labels) == UNKNOWN))
-    others = _seen(network, pictures.plain(unknown.tolist()))[0]
+    return _seen(network, pictures.plain(unknown.tolist()))[0]
+
+
+def _with_unknown(temperature: float, places: Tensor, owners: Tensor, others: Tensor) -> OpenSetScore:
+    """A score that has seen all unknown training photos, and some of every class."""
     unit = nn.functional.normalize(torch.cat([places, others])).numpy()
     fitted = PCA(min(AXES, *unit.shape), svd_solver="full").fit(unit)
     center, axes = torch.from_numpy(fitted.mean_), torch.from_numpy(fitted.components_.T.copy())

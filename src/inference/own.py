@@ -1,6 +1,6 @@
 """Landmarks of a person's own: taught with a few photos, and weighed against those that the network knows.
 
-Nothing is trained. A photo is compared with the examples of each own landmark in the export's `Space`; five
+Nothing is trained. A photo is compared with the examples of each own landmark in the export's `Space`; six
 signs say whether it shows the most similar one, and a logistic regression weighs them. Its weights were
 fitted once, on landmarks that a network was trained without (`benchmarks/own_landmarks.py`), and never on
 photos of the places that a person teaches.
@@ -24,9 +24,10 @@ SHOWN = 3  # own landmarks among the guesses, at most
 NEGLIGIBLE = 0.01  # probability below which an answer stays as it was
 # Of the signs in `Own._signs`, where the network names nothing, and where it names a landmark; and the
 # evidence from which an own one is named then. Fitted by benchmarks/own_landmarks.py, which prints them.
-WEIGHTS = np.array([[10.26, 4.16, 10.71, 0.883, 0.349], [5.63, 5.24, 11.46, 1.311, -0.155]], np.float32)
-NEEDED = (3.85, 3.31)
-# Cosines, of 20 landmarks that a network had never met, taught with five photos:
+WEIGHTS = np.array(
+    [[1.14, 6.83, 5.28, 11.97, 0.569, 0.218], [1.92, 3.75, 10.45, 6.61, 1.265, -0.209]], np.float32
+)
+NEEDED = (3.04, 3.37)
 MISFIT = 0.08  # 5 % of photos are less similar to the mean of their landmark, and most photos of other places
 ALIKE = 0.45  # 1 of 1,000 pairs of means is more similar
 ALIKE_KNOWN = 0.75  # 1 % of the means are more similar to that of a built-in landmark
@@ -72,7 +73,7 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class Similar:
-    """An own landmark by its number, and the signs ``(5,)`` that a photo shows it, see `WEIGHTS`."""
+    """An own landmark by its number, and the signs ``(6,)`` that a photo shows it, see `WEIGHTS`."""
 
     number: int
     signs: np.ndarray
@@ -134,26 +135,34 @@ class Own:
         candidates = np.argpartition(-near, count - 1)[:count]
         pairs = [(float(near[c] + (self._examples[c] @ place).max()) / 2, int(c)) for c in candidates]
         pairs.sort(key=lambda pair: (-pair[0], pair[1]))
-        built_in = self._space.means @ place
+        others = self._space.means @ place, self._space.crowd @ place
         similar = []
         for number, (similarity, c) in enumerate(pairs):
             rival = pairs[1 if number == 0 else 0][0] if len(pairs) > 1 else 0.0
-            signs = self._signs(similarity, c, rival, built_in, known, len(self._examples[c]))
+            signs = self._signs(similarity, c, rival, *others, known, len(self._examples[c]))
             similar.append(Similar(c, signs))
         return similar
 
     def _signs(
-        self, similarity: float, c: int, rival: float, built_in: np.ndarray, known: float, examples: int
+        self,
+        similarity: float,
+        c: int,
+        rival: float,
+        built_in: np.ndarray,
+        crowd: np.ndarray,
+        known: float,
+        examples: int,
     ) -> np.ndarray:
-        """What speaks for own landmark ``c``, ``(5,)``.
+        """What speaks for own landmark ``c``, ``(6,)``.
 
-        The similarity, what it is more than that to other own landmarks, and more than that to built-in ones
-        (one that is both is no rival of its own); how few examples there are; the network's own log odds.
+        The similarity, and what it is more than that to other own landmarks, to built-in ones (one that is
+        both is no rival of its own), and to photos of no landmark; how few examples there are; the network's
+        own log odds.
         """
         others = np.delete(built_in, self._built_in[c]) if self._built_in[c] >= 0 else built_in
-        lead = similarity - float(others.max(initial=0.0))
-        signs = similarity, similarity - max(rival, 0.0), lead, 1 / examples, _log_odds(known)
-        return np.array(signs, np.float32)
+        rivals = max(rival, 0.0), float(others.max(initial=0.0)), float(crowd.max(initial=0.0))
+        leads = (similarity - other for other in rivals)
+        return np.array([similarity, *leads, 1 / examples, _log_odds(known)], np.float32)
 
     def _guess(self, similar: Similar, answer: Answer) -> Guess:
         """An own landmark with a probability that reaches the threshold where it is to be named.
@@ -182,7 +191,8 @@ class Own:
             mean = float(unit(rest.mean(axis=0)) @ place)
             similarity = (mean + float((rest @ place).max())) / 2
             own_rival = float((np.delete(self._means, c, axis=0) @ place).max(initial=0.0))
-            signs = self._signs(similarity, c, own_rival, self._space.means @ place, 0.5, len(rest))
+            known_ones, crowd = self._space.means @ place, self._space.crowd @ place
+            signs = self._signs(similarity, c, own_rival, known_ones, crowd, 0.5, len(rest))
             recognised += float(WEIGHTS[0] @ signs) >= NEEDED[0]
             if mean < MISFIT:
                 misfits.append(names[i])
@@ -198,20 +208,19 @@ def _log_odds(probability: float) -> float:
 def _merged(answer: Answer, own: list[Guess], threshold: float) -> Answer:
     """The answer with own guesses among the others.
 
-    One that is to be named leaves the rest to the others; as long as none is, the own ones get what a
-    recognised landmark leaves, and so do not silence it.
+    The best own one keeps its probability, and leaves the rest to the others; but as long as it is not to be
+    named, a recognised landmark keeps its own, and is not silenced.
     """
-    before = {guess.landmark: guess.probability for guess in answer.guesses}
-    total = sum(guess.probability for guess in own)
-    room = 1.0
-    if answer.recognised and own[0].probability < threshold:
-        room = max(0.0, 1 - sum(before.values()))
-    taken = min(total, room)
-    left = 1.0 if room < 1 else 1 - taken
-    shares = {landmark: left * probability for landmark, probability in before.items()}
-    for guess in own:  # one that is built in as well keeps what it had
-        share = guess.probability * taken / total
-        shares[guess.landmark] = max(share, shares.get(guess.landmark, 0.0))
-    best = sorted(shares.items(), key=lambda pair: -pair[1])[:GUESSES]
-    guesses = [Guess(landmark, probability) for landmark, probability in best]
+    best, others = own[0], {guess.landmark: guess.probability for guess in own[1:]}
+    stays = answer.recognised and best.probability < threshold
+    for guess in answer.guesses:  # one that is built in as well counts once
+        others[guess.landmark] = max(guess.probability, others.get(guess.landmark, 0.0))
+    first = answer.guesses[0] if stays else best
+    if stays:
+        others[best.landmark] = max(best.probability, others.get(best.landmark, 0.0))
+    others.pop(first.landmark, None)
+    share = min(1.0, (1 - first.probability) / max(sum(others.values()), 1e-9))
+    ranked = sorted(others.items(), key=lambda pair: -pair[1])[: GUESSES - 1]
+    guesses = [first, *(Guess(landmark, share * probability) for landmark, probability in ranked)]
+    guesses.sort(key=lambda guess: -guess.probability)
     return Answer.judged(guesses, guesses[0].probability, threshold, answer.features)

@@ -9,11 +9,12 @@ travels in the export, as plain arrays.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 SHRINKAGE = 0.3  # of the covariance towards a multiple of the identity; chosen on landmarks left out
+GROUPS = 64  # of photos that show no landmark
 RANK = 64  # directions that are shrunk; with all of them it is no better
 
 
@@ -26,12 +27,14 @@ class Space:
         axes: directions of the largest covariance within landmarks, orthonormal columns ``(F, R)``.
         factors: by what each is shrunk, in (0, 1], ``(R,)``.
         means: unit vectors of the landmarks' means, ``(classes, F)``.
+        crowd: unit vectors of the means of groups of photos that show no landmark, ``(G, F)``; perhaps none.
     """
 
     center: np.ndarray
     axes: np.ndarray
     factors: np.ndarray
     means: np.ndarray
+    crowd: np.ndarray
 
     def whitened(self, features: np.ndarray) -> np.ndarray:
         """Unit vectors ``(N, F)`` of features ``(N, F)``; cosines between them tell places apart."""
@@ -39,9 +42,9 @@ class Space:
         return unit(moved - ((moved @ self.axes) * (1 - self.factors)) @ self.axes.T)
 
     def to_bytes(self) -> bytes:
-        """As a file of NumPy; the means in half precision."""
+        """As a file of NumPy, in half precision, as a cosine changes by less than a thousandth."""
         file = io.BytesIO()
-        np.savez(file, center=self.center, axes=self.axes, factors=self.factors, means=np.float16(self.means))
+        np.savez(file, **{field.name: getattr(self, field.name).astype(np.float16) for field in fields(self)})  # type: ignore[arg-type]
         return file.getvalue()
 
     @classmethod
@@ -51,12 +54,13 @@ class Space:
             return cls(*(arrays[field.name].astype(np.float32) for field in fields(cls)))
 
 
-def fit_space(features: np.ndarray, owners: np.ndarray) -> Space:
+def fit_space(features: np.ndarray, owners: np.ndarray, unknown: np.ndarray | None = None) -> Space:
     """The space of training photos.
 
     Args:
         features: ``(P, F)``, some of every landmark.
         owners: their landmarks, ``(P,)``, from 0 without gaps.
+        unknown: ``(U, F)``, of photos that show none; scikit-learn groups them.
     """
     placed = unit(features.astype(np.float64))
     means = np.stack([placed[owners == owner].mean(axis=0) for owner in range(owners.max() + 1)])
@@ -67,11 +71,20 @@ def fit_space(features: np.ndarray, owners: np.ndarray) -> Space:
     variances = (1 - SHRINKAGE) * variances + SHRINKAGE * usual
     rest = variances[:-RANK].mean() if len(variances) > RANK else variances.min()
     factors = np.sqrt(np.minimum(1, rest / np.maximum(variances[-RANK:], np.finfo(float).tiny)))
-    parts = placed.mean(axis=0), axes[:, -RANK:], factors, means
+    parts = placed.mean(axis=0), axes[:, -RANK:], factors, means, means[:0]
     found = Space(*(part.astype(np.float32) for part in parts))
     whitened = found.whitened(features)
     means = np.stack([whitened[owners == owner].mean(axis=0) for owner in range(owners.max() + 1)])
-    return Space(found.center, found.axes, found.factors, unit(means))
+    return replace(found, means=unit(means), crowd=_crowd(found, unknown))
+
+
+def _crowd(space: Space, unknown: np.ndarray | None) -> np.ndarray:
+    if unknown is None or not len(unknown):
+        return space.crowd
+    from sklearn.cluster import KMeans  # here, as this module travels with the app, and fitting does not
+
+    groups = KMeans(min(GROUPS, len(unknown)), random_state=0, n_init=1).fit(space.whitened(unknown))
+    return unit(groups.cluster_centers_).astype(np.float32)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
