@@ -183,14 +183,22 @@ function pickPlaces({ app, signal }) {
   function pick(svg, x, y) {
     const latitude = Math.atan(Math.sinh((-y / 100) * (Math.PI / 180))) * (180 / Math.PI);
     const longitude = ((((x / 100 + 180) % 360) + 360) % 360) - 180;
-    put(pinOf(svg), x, y);
-    setBox(svg, boxOf(svg));
     const form = svg.closest(".lt-form");
     const digits = Math.max(0, Math.round(-Math.log10(boxOf(svg)[2] / svg.clientWidth / 100))); // of a pixel
     position(form).value = `${latitude.toFixed(digits)}, ${longitude.toFixed(digits)}`;
     position(form).dispatchEvent(new Event("input", { bubbles: true })); // which ipywidgets listens to
     form.querySelector(".lt-heard").textContent = `Picked ${position(form).value}`;
   }
+
+  document.addEventListener("input", ({ target }) => { // what is written is shown on the map
+    const form = app()?.contains(target) && target.closest(".lt-position") && target.closest(".lt-form");
+    const [, latitude, longitude] = (form && /^\s*(-?[\d.]+)\s*[,;\s]\s*(-?[\d.]+)\s*$/.exec(target.value)) || [];
+    if (!latitude || Math.abs(latitude) > 85) return;
+    const svg = form.querySelector("svg[data-pick]");
+    const y = -100 * Math.log(Math.tan(Math.PI / 4 + (latitude * Math.PI) / 360)) * (180 / Math.PI);
+    put(pinOf(svg), 100 * longitude, y);
+    setBox(svg, boxOf(svg));
+  }, { signal });
 
   let from = null; // where the pointer went down: moving the map is no click
   document.addEventListener("pointerdown", ({ clientX, clientY }) => { from = [clientX, clientY]; }, { signal });
