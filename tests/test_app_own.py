@@ -26,7 +26,8 @@ def picture(*colour, size=(320, 240), **options):
     return encode(Image.new("RGB", size, colour), **options)
 
 
-CYAN, CYAN_TOO, RED = picture(20, 200, 200), picture(30, 190, 190), picture(220, 20, 20)
+CYAN, CYAN_TOO = picture(20, 200, 200), picture(30, 190, 190)
+RED, YELLOW = picture(220, 20, 20), picture(200, 200, 20)
 GARDEN = {"name": "Grandma's garden", "position": "51.5, -0.25", "tags": "family, garden , family"}
 
 
@@ -66,14 +67,15 @@ def load(app, data, name="my_landmarks.npz"):
 
 
 def test_a_place_of_my_own_names_other_photos_of_it_at_once(app):
-    send(app, ("a.jpg", CYAN), ("b.jpg", CYAN_TOO), ("red.jpg", RED))
-    first, second, red = app.cards
+    send(app, ("a.jpg", CYAN), ("b.jpg", CYAN_TOO), ("red.jpg", RED), ("yellow.jpg", YELLOW))
+    first, second, red, _ = app.cards
     assert headline(second) == "No landmark that I know."
     teach(first, **GARDEN)
     assert [headline(card) for card in app.cards] == [
         "Grandma's garden",
         "Grandma's garden",
         "Taj Mahal — Agra, India",
+        "No landmark that I know.",
     ]
     assert first.tags.confirmed
     assert not second.tags.confirmed

@@ -237,18 +237,19 @@ function pickPlaces({ app, signal }) {
 
 // What was pressed may be gone with what it opens or ends: the focus goes to what comes in its place.
 function keepFocus({ app, signal }) {
-  document.addEventListener("click", ({ target }) => {
-    const box = app()?.contains(target) && target.closest("button") && target.closest(".lt-correcting");
-    if (!box) return;
-    const watch = new MutationObserver(() => {
+  function watch({ target, key }) {
+    const box = app()?.contains(target) && target.matches("button, input") && target.closest(".lt-correcting");
+    if (!box || (key && key !== "Enter")) return;
+    const changes = new MutationObserver(() => {
       const next = box.querySelector("input, button");
-      if (!next || box.contains(document.activeElement)) return;
-      watch.disconnect();
+      if (!next || document.activeElement !== document.body) return;
+      changes.disconnect();
       next.focus();
     });
-    watch.observe(box, { childList: true, subtree: true });
-    setTimeout(() => watch.disconnect(), 10_000);
-  }, { signal });
+    changes.observe(box, { childList: true, subtree: true });
+    setTimeout(() => changes.disconnect(), 10_000);
+  }
+  for (const kind of ["click", "keydown"]) document.addEventListener(kind, watch, { signal });
 }
 
 function copyHashtags({ app, signal }) {
