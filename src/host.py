@@ -30,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (args.token_file or args.allow_host) and not (args.api or args.api_only):
         parser.error("--token-file and --allow-host are for the interface; add --api or --api-only")
     try:
+        if args.own:
+            _check_own(args.own, args.export or EXPORT)
         settings = _settings(args) if args.api or args.api_only else None
         if settings and args.api_only:
             _serve_api(args, settings)
@@ -66,6 +68,14 @@ def _settings(args: argparse.Namespace) -> Settings:
     return Settings(read_token(args.token_file), args.rate, tuple(args.allow_host))
 
 
+def _check_own(own: Path, export: Path) -> None:
+    """Raise ValueError, before anything is served, where these own landmarks do not fit the export."""
+    from src.inference.export_file import read_export
+    from src.inference.own_file import load_own
+
+    load_own(own, read_export(export).info.get("space", ""))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m src.host",
@@ -74,10 +84,10 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--export", type=Path, metavar="FILE", help="the exported model (the transfer one)")
-    parser.add_argument("--visitors", type=int, metavar="N", help="people on the page at once (20)")
     parser.add_argument(
-        "--own", type=Path, metavar="FILE", help="own landmarks (my_landmarks.npz) that every visitor gets"
+        "--own", type=Path, metavar="FILE", help="landmarks of your own, made by python -m src.teach"
     )
+    parser.add_argument("--visitors", type=int, metavar="N", help="people on the page at once (20)")
     parser.add_argument("--port", type=int, metavar="N", help=f"({PORT})")
     parser.add_argument("--ip", "--Voila.ip", help="address to listen at (localhost); 0.0.0.0 for all")
     api = parser.add_argument_group("interface")

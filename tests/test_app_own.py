@@ -12,6 +12,7 @@ from app_library import FakePredictor, button, cards, inside, send, sent, text
 from conftest import encode
 from PIL import Image
 
+from src import host
 from src.app.correcting import Correcting, Form, read_position
 from src.app.my_landmarks import LIMIT
 from src.app.page import LandmarkApp, make_app
@@ -484,3 +485,12 @@ def test_on_a_host_its_own_file_counts_and_no_other(tiny_export, predictor, save
     monkeypatch.setenv("LANDMARK_OWN", str(saved))
     app = make_app(tiny_export, own=tmp_path / "none.npz")
     assert list(app.mine.taught) == [GARDEN["name"]]
+
+
+def test_a_host_starts_with_no_file_that_it_cannot_use(tiny_export, tmp_path, capsys):
+    rubbish = tmp_path / "my_landmarks.npz"
+    rubbish.write_bytes(b"rubbish")
+    assert host.main(["--own", str(rubbish), "--export", str(tiny_export)]) == 1
+    assert capsys.readouterr().err.startswith("my_landmarks.npz is damaged or no file of own landmarks")
+    assert host.main(["--own", str(tmp_path / "no.npz"), "--export", str(tiny_export)]) == 1
+    assert "no.npz" in capsys.readouterr().err

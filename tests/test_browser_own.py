@@ -7,6 +7,12 @@ from browsing import CHROMIUM, Visit, copy_app, served, sync_api
 from conftest import encode
 from PIL import Image
 
+from src.inference.own import Taught
+from src.inference.own_file import save_own
+from src.inference.predictor import Predictor
+from src.inference.teaching import see
+from src.landmarks.table import Landmark
+
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")]
@@ -145,3 +151,33 @@ def assert_fits(visit):
         results = axe.Axe().run(visit.page)
         assert results.violations_count == 0, results.generate_report()
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_host_gives_its_file_to_every_visitor_and_keeps_nothing(chromium, tmp_path, tiny_export):
+    predictor = Predictor.load(tiny_export)
+    garden = Landmark("Grandma's garden", "Grandma's garden", latitude=51.5, longitude=-0.25)
+    examples = (see(CYAN, "a.jpg", predictor).example,)
+    folder = copy_app(tmp_path / "clone", "src", "voila.json")
+    shutil.copy(tiny_export, folder / "checkpoints" / "transfer_exported.pt")
+    own = tmp_path / "shared.npz"
+    save_own(own, {garden.name: Taught(garden, examples)}, predictor.space_id)
+    before = own.read_bytes()
+    # what lies beside the notebook is for whoever runs it alone
+    save_own(
+        folder / "my_landmarks.npz",
+        {"Secret": Taught(Landmark("Secret", "Secret"), examples)},
+        predictor.space_id,
+    )
+    with served(folder, f"--own={own}", module="src.host") as address:
+        for _ in range(2):
+            visit = Visit(chromium, address)
+            visit.upload(("b.jpg", CYAN_TOO), ("yellow.jpg", YELLOW))
+            expect_headlines(visit, "Grandma's garden", "No landmark that I know.")
+            visit.page.get_by_role("button", name="It is …").last.click()
+            visit.page.get_by_label("Which place is it?").fill("Shed")
+            visit.page.get_by_role("button", name="Confirm").click()
+            expect_headlines(visit, "Grandma's garden", "Shed")
+            assert "Secret" not in visit.page.inner_text("body")
+            assert visit.errors == []
+            visit.page.close()
+    assert own.read_bytes() == before
