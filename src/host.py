@@ -54,7 +54,8 @@ def _serve_page(args: argparse.Namespace, others: list[str], settings: Settings 
     """Serve by Voila, which gets the options that are its own."""
     from src.app.host import Host  # here, as Voila takes a while
 
-    for option, value in (("visitors", args.visitors), ("export", args.export), ("port", args.port)):
+    for option in ("visitors", "export", "own", "port"):
+        value = getattr(args, option)
         others += [] if value is None else [f"--{option}={value}"]
     others += [] if args.ip is None else [f"--Voila.ip={args.ip}"]
     Host.launch_instance(others, api=settings)

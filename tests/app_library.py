@@ -25,6 +25,7 @@ class FakePredictor:
         self.known, self.best = known, best
         self.known_threshold, self.short_side = 0.5, 640
         self.info = {"architecture": {"model": "fake"}}
+        self.space_id = ""
         self.seen = []
 
     def heat(self, picture):

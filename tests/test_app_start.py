@@ -1,6 +1,7 @@
 """How the app starts: with a missing or broken export, with light imports, and in the notebook."""
 
 import ast
+import json
 import re
 import shutil
 import subprocess
@@ -128,12 +129,17 @@ def test_notebook_is_clean():
             assert not kinds & {ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef}
 
 
-def run_notebook(folder):
-    """Everything app.ipynb displays in plain Jupyter when it lies in `folder`."""
+def executed(folder):
+    """app.ipynb after it ran in plain Jupyter in `folder`."""
     shutil.copy(ROOT / "app.ipynb", folder)
     notebook = nbformat.read(folder / "app.ipynb", as_version=4)
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
-    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    return notebook
+
+
+def run_notebook(folder):
+    """Everything app.ipynb displays in plain Jupyter when it lies in `folder`."""
+    return [output for cell in executed(folder).cells if cell.cell_type == "code" for output in cell.outputs]
 
 
 def test_notebook_alone_says_what_is_missing(tmp_path):
@@ -164,6 +170,16 @@ def test_notebook_in_plain_jupyter(tiny_export, tmp_path):
     style, page = run_notebook(tmp_path)
     assert ".lt-app" in style.data["text/html"]
     assert "application/vnd.jupyter.widget-view+json" in page.data
+
+
+@pytest.mark.parametrize("place", [".", "checkpoints"])
+def test_notebook_takes_own_landmarks_that_lie_beside_it_or_its_export(tiny_export, tmp_path, place):
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copy(tiny_export, tmp_path / "checkpoints" / "transfer_exported.pt")
+    (tmp_path / place / "my_landmarks.npz").write_bytes(b"rubbish")
+    state = executed(tmp_path).metadata.widgets["application/vnd.jupyter.widget-state+json"]
+    assert "my_landmarks.npz is damaged" in json.dumps(state)
 
 
 @pytest.mark.parametrize("name", ["original_exported.pt", "transfer_exported.pt"])

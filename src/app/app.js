@@ -27,12 +27,15 @@ function render({ model, el }) {
   sendPhotos(page, watchSession(page));
   receiveFiles(page);
   moveMaps(page);
+  pickPlaces(page);
+  keepFocus(page);
   copyHashtags(page);
   return () => { attached.disconnect(); leave.abort(); };
 }
 
 // The label opens the file chooser, for mouse, keyboard and screen reader; the area around it takes drops.
-function sendPhotos({ model, signal, part }, sessionEnded) {
+// An input elsewhere on the page that is marked for it sends its files the same way.
+function sendPhotos({ model, signal, part, app }, sessionEnded) {
   const [drop, input, sending] = [".lt-drop", "input", ".lt-sending"].map(part);
   let queue = [];
   let working = false;
@@ -76,9 +79,10 @@ function sendPhotos({ model, signal, part }, sessionEnded) {
     working = false;
   }
 
-  input.addEventListener("change", () => {
-    const files = Array.from(input.files);
-    input.value = ""; // so that the same file may come again
+  document.addEventListener("change", ({ target }) => {
+    if (!app()?.contains(target) || !(target === input || target.matches("[data-send]"))) return;
+    const files = Array.from(target.files);
+    target.value = ""; // so that the same file may come again
     add(files);
   }, { signal });
   drop.addEventListener("click", (event) => {
@@ -162,6 +166,90 @@ function moveMaps({ app, signal }) {
       document.addEventListener(kind, () => end.abort(), { signal: end.signal });
     }
   }, { signal });
+}
+
+// A map in a form is there to pick a place on, by a click or by keys; the place is written into the form.
+function pickPlaces({ app, signal }) {
+  const mapAt = (target) => (app()?.contains(target) ? target.closest("svg[data-pick]") : null);
+  const position = (form) => form.querySelector(".lt-position input");
+  const pinOf = (svg) => svg.querySelector(".lt-mark:not(.lt-cross)");
+  const crossOf = (svg) => svg.querySelector(".lt-cross");
+
+  function put(mark, x, y) {
+    Object.assign(mark.dataset, { x, y });
+    mark.style.display = "";
+  }
+
+  function pick(svg, x, y) {
+    const latitude = Math.atan(Math.sinh((-y / 100) * (Math.PI / 180))) * (180 / Math.PI);
+    const longitude = ((((x / 100 + 180) % 360) + 360) % 360) - 180;
+    const form = svg.closest(".lt-form");
+    const digits = Math.max(0, Math.round(-Math.log10(boxOf(svg)[2] / svg.clientWidth / 100))); // of a pixel
+    position(form).value = `${latitude.toFixed(digits)}, ${longitude.toFixed(digits)}`;
+    position(form).dispatchEvent(new Event("input", { bubbles: true })); // which ipywidgets listens to
+    form.querySelector(".lt-heard").textContent = `Picked ${position(form).value}`;
+  }
+
+  document.addEventListener("input", ({ target }) => { // what is written is shown on the map
+    const form = app()?.contains(target) && target.closest(".lt-position") && target.closest(".lt-form");
+    const [, latitude, longitude] = (form && /^\s*(-?[\d.]+)\s*[,;\s]\s*(-?[\d.]+)\s*$/.exec(target.value)) || [];
+    if (!latitude || Math.abs(latitude) > 85) return;
+    const svg = form.querySelector("svg[data-pick]");
+    const y = -100 * Math.log(Math.tan(Math.PI / 4 + (latitude * Math.PI) / 360)) * (180 / Math.PI);
+    put(pinOf(svg), 100 * longitude, y);
+    setBox(svg, boxOf(svg));
+  }, { signal });
+
+  let from = null; // where the pointer went down: moving the map is no click
+  document.addEventListener("pointerdown", ({ clientX, clientY }) => { from = [clientX, clientY]; }, { signal });
+  document.addEventListener("click", ({ target, clientX, clientY }) => {
+    const svg = mapAt(target);
+    if (!svg || (from && Math.hypot(clientX - from[0], clientY - from[1]) > 5)) return;
+    const [x, y, width] = boxOf(svg);
+    const { left, top } = svg.getBoundingClientRect();
+    const scale = width / svg.clientWidth;
+    pick(svg, x + (clientX - left) * scale, y + (clientY - top) * scale);
+  }, { signal });
+
+  const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  document.addEventListener("keydown", (event) => {
+    const svg = mapAt(event.target);
+    if (!svg || event.ctrlKey || event.metaKey || event.altKey) return;
+    const [x, y, width, height] = boxOf(svg);
+    const step = STEPS[event.key];
+    if (step) setBox(svg, [x + (step[0] * width) / 16, y + (step[1] * width) / 16, width, height]);
+    else if (event.key === "+" || event.key === "-") zoom(svg, event.key === "+" ? 0.5 : 2);
+    else if (event.key === "Enter" || event.key === " ") pick(svg, x + width / 2, y + height / 2);
+    else return;
+    event.preventDefault();
+    const [left, top, wide, high] = boxOf(svg);
+    put(crossOf(svg), left + wide / 2, top + high / 2);
+    setBox(svg, boxOf(svg));
+  }, { signal });
+  document.addEventListener("focusin", ({ target }) => {
+    const svg = mapAt(target);
+    if (!svg) return;
+    const [x, y, width, height] = boxOf(svg);
+    put(crossOf(svg), x + width / 2, y + height / 2);
+    setBox(svg, boxOf(svg));
+  }, { signal });
+}
+
+// What was pressed may be gone with what it opens or ends: the focus goes to what comes in its place.
+function keepFocus({ app, signal }) {
+  function watch({ target, key }) {
+    const box = app()?.contains(target) && target.matches("button, input") && target.closest(".lt-correcting");
+    if (!box || (key && key !== "Enter")) return;
+    const changes = new MutationObserver(() => {
+      const next = box.querySelector("input, button");
+      if (!next || document.activeElement !== document.body) return;
+      changes.disconnect();
+      next.focus();
+    });
+    changes.observe(box, { childList: true, subtree: true });
+    setTimeout(() => changes.disconnect(), 10_000);
+  }
+  for (const kind of ["click", "keydown"]) document.addEventListener(kind, watch, { signal });
 }
 
 function copyHashtags({ app, signal }) {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from pathlib import PurePath
 
@@ -12,11 +12,17 @@ import ipywidgets as widgets
 import numpy as np
 from PIL import Image
 
-from src.app.wording import answer_text, apology, note_text, place_text
+from src.app.correcting import Correcting
+from src.app.parts import classed, replace_in
+from src.app.wording import answer_text, apology, confirmed_text, note_text, place_text
 from src.inference.answers import Answering
+from src.inference.own import Example
 from src.inference.report import PhotoReport
+from src.inference.teaching import see
+from src.landmarks.answer import Answer, Guess
 from src.landmarks.evidence import Revised
-from src.landmarks.tags import Tags, model_name, tags_for
+from src.landmarks.table import Landmark
+from src.landmarks.tags import Tags, confirmed_tags, model_name, tags_for
 from src.library.records import Record, record_of
 from src.photos.errors import UNUSABLE, MetadataError
 from src.photos.strip import COPIED, strip_metadata
@@ -27,29 +33,13 @@ _HEAT = "#ff5a1f"
 Deliver = Callable[[str, Callable[[], bytes]], None]
 
 
-def classed(widget: widgets.DOMWidget, *names: str) -> widgets.DOMWidget:
-    """The widget with classes for app.css and app.js."""
-    for name in names:
-        widget.add_class(name)
-    return widget
-
-
-def close_tree(widget: widgets.Widget) -> None:
-    """Close a widget and all that it holds, here and in the browser; take it off the page first."""
-    for child in getattr(widget, "children", ()):
-        close_tree(child)
-    for part in ("layout", "style"):  # widgets too, which nothing else closes
-        if isinstance(getattr(widget, part, None), widgets.Widget):
-            getattr(widget, part).close()
-    widget.close()
-
-
 class PhotoCard(widgets.HBox):
     """What the page shows of one photo. Only a recognised landmark makes a headline and tags.
 
     Attributes:
         report: what the photo shows by itself.
         size: bytes of the file that are kept for downloads; 0 once they are forgotten.
+        confirmed: what a person said that it shows, which then holds whatever the model says.
     """
 
     def __init__(self, report: PhotoReport, data: bytes, predictor: Answering, deliver: Deliver) -> None:
@@ -58,6 +48,8 @@ class PhotoCard(widgets.HBox):
         self.report = report
         self._data, self._predictor, self._deliver = data, predictor, deliver
         self._revised = Revised(report.answer, report.answer)
+        self.confirmed: Landmark | None = None
+        self._correcting: Correcting | None = None
         self._tags: Tags | None = None
         self._off: set[str] = set()  # keywords that were switched off, also while no chip shows them
         self._figure, self._place = widgets.HTML(), classed(widgets.HTML(), "lt-place")
@@ -71,7 +63,8 @@ class PhotoCard(widgets.HBox):
         self._tagging = widgets.VBox([heading, self._chips, self._hashtags])
         left = classed(widgets.VBox([self._figure, self._heat, self._place]), "lt-left")
         text = [self._answer, self._tagging, self._downloads, self._message]
-        super().__init__([left, classed(widgets.VBox(text), "lt-text")])
+        self._text = classed(widgets.VBox(text), "lt-text")
+        super().__init__([left, self._text])
         classed(self, "lt-card")
         self._draw()
         self._show_answer()
@@ -90,13 +83,49 @@ class PhotoCard(widgets.HBox):
     @property
     def record(self) -> Record:
         """The photo's row in a table."""
-        return record_of(self.report.name, self._revised, self.tags)
+        return record_of(self.report.name, self.shown, self.tags)
+
+    @property
+    def shown(self) -> Revised:
+        """The final answer, or what a person said in its place."""
+        if self.confirmed is None:
+            return self._revised
+        return Revised(Answer((Guess(self.confirmed, 1.0),), 1.0, True), self._revised.alone)
+
+    def ask(
+        self, known: Callable[[], Sequence[Landmark]], say: Callable[[PhotoCard, Landmark | None], None]
+    ) -> None:
+        """Let people say what the photo shows.
+
+        Args:
+            known: gives the landmarks to choose from.
+            say: called with this card and what they say, None where they take it back.
+        """
+        self._correcting = Correcting(
+            self.report.taken, lambda: self._likeliest_first(known()), lambda landmark: say(self, landmark)
+        )
+        answer, *others = self._text.children
+        self._text.children = [answer, self._correcting, *others]
+
+    def example(self) -> Example:
+        """The photo as an example of a landmark; from the first look at it where its file was given up."""
+        if self._data:
+            return see(self._data, self.report.name, self._predictor).example
+        return Example(self.report.digest, self.report.name, self._revised.alone.features)
 
     def show(self, revised: Revised) -> None:
         """Show a final answer, unless it is shown already; tags that were switched off stay off."""
         if revised != self._revised:
             self._revised = revised
-            self._show_answer()
+            if self.confirmed is None:
+                self._show_answer()
+
+    def confirm(self, landmark: Landmark | None) -> None:
+        """Show what a person said, or with None the answer again."""
+        self.confirmed = landmark
+        if self._correcting:
+            self._correcting.show(landmark)
+        self._show_answer()
 
     def forget(self) -> None:
         """Keep no more of the photo than its thumbnail."""
@@ -104,13 +133,16 @@ class PhotoCard(widgets.HBox):
         self._offer_downloads()
 
     def _show_answer(self) -> None:
-        revised = self._revised
-        self._tags = tags_for(revised.answer, model_name(self._predictor.info))
+        shown, confirmed = self.shown, self.confirmed
+        model = model_name(self._predictor.info)
+        self._tags = confirmed_tags(confirmed, model) if confirmed else tags_for(shown.answer, model)
         self.remove_class("lt-known").remove_class("lt-unknown")
-        classed(self, "lt-known" if revised.answer.recognised else "lt-unknown")
-        self._answer.value = note_text(self.report.note) + answer_text(revised, self.report.taken)
-        self._place.value = place_text(revised, self.report.taken)
-        _replace(self._chips, [self._chip(word) for word in self._tags.keywords] if self._tags else [])
+        classed(self, "lt-known" if shown.answer.recognised else "lt-unknown")
+        answer = confirmed_text(confirmed) if confirmed else answer_text(shown, self.report.taken)
+        self._answer.value = note_text(self.report.note) + answer
+        self._place.value = place_text(shown, self.report.taken, said=confirmed is not None)
+        self._offer_heat()
+        replace_in(self._chips, [self._chip(word) for word in self._tags.keywords] if self._tags else [])
         self._tagging.layout.display = None if self._tags else "none"
         self._show_hashtags()
         self._offer_downloads()
@@ -135,10 +167,10 @@ class PhotoCard(widgets.HBox):
 
     def _offer_downloads(self) -> None:
         if self._data:
-            _replace(self._downloads, [self._button(*download) for download in self._possible_downloads()])
+            replace_in(self._downloads, [self._button(*download) for download in self._possible_downloads()])
         else:
             hint = '<p class="lt-hint">To download this photo, upload it again.</p>'
-            _replace(self._downloads, [widgets.HTML(hint)])
+            replace_in(self._downloads, [widgets.HTML(hint)])
 
     def _possible_downloads(self) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
         name, copied = self.report.name, self.report.format in COPIED
@@ -185,6 +217,18 @@ class PhotoCard(widgets.HBox):
         copy = '<button type="button" data-copy>Copy</button>' if text else ""
         self._hashtags.value = f'<p class="lt-hashtags"><span>{text}</span>{copy}</p>'
 
+    def _offer_heat(self) -> None:
+        """The map is of what the model itself sees, so it says nothing of a landmark of a person's own."""
+        answer = self.shown.answer
+        hidden = answer.recognised and answer.guesses[0].landmark not in self._predictor.landmarks
+        if hidden:
+            self._heat.value = False
+        self._heat.layout.display = "none" if hidden else None
+
+    def _likeliest_first(self, landmarks: Sequence[Landmark]) -> list[Landmark]:
+        guessed = [guess.landmark for guess in self._revised.answer.guesses]
+        return [*guessed, *(landmark for landmark in landmarks if landmark not in guessed)]
+
     def _switch_heat(self, _change: dict) -> None:
         try:
             self._draw()
@@ -211,13 +255,6 @@ def problem_card(sentence: str) -> widgets.HTML:
     """A card that says in a sentence why a photo has no answer."""
     html = f"<div><h2>This photo could not be read</h2><p>{escape(sentence)}</p></div>"
     return classed(widgets.HTML(f'<article class="lt-card lt-problem">{html}</article>'), "lt-result")
-
-
-def _replace(box: widgets.Box, children: list[widgets.Widget]) -> None:
-    """Put other widgets into a box, and close those that were there."""
-    former, box.children = box.children, children
-    for widget in former:
-        close_tree(widget)
 
 
 def _jpeg(picture: Image.Image) -> bytes:

@@ -34,7 +34,8 @@ def send_file(widget: widgets.Widget, name: str, pieces: Iterable[bytes]) -> Non
 
 def media_type(name: str) -> str:
     """The MIME type of a download by its name."""
-    return "application/rdf+xml" if name.endswith(".xmp") else mimetypes.guess_type(name)[0] or "image/jpeg"
+    ours = {".xmp": "application/rdf+xml", ".npz": "application/octet-stream"}
+    return ours.get(PurePath(name).suffix) or mimetypes.guess_type(name)[0] or "image/jpeg"
 
 
 def zipped(cards: Iterable[PhotoCard]) -> Iterator[bytes]:

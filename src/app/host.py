@@ -33,7 +33,7 @@ from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 from src.api.access import check_reach
 from src.api.handlers import routes
 from src.api.service import Service, Settings
-from src.app import forked
+from src.app import forked, my_landmarks
 from src.inference.shared import ADDRESS, SharedPredictor, is_ready
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,16 +183,18 @@ class Host(Voila):
         str(ROOT / "checkpoints" / "transfer_exported.pt"), help="The exported model that is served."
     ).tag(config=True)
     visitors = Int(20, help="How many people may use the app at once.").tag(config=True)
+    own = Unicode("", help="A file of own landmarks for the page of every visitor.").tag(config=True)
     api = Instance(Settings, allow_none=True, help="Of the HTTP interface, where that is wanted.")
     notebook_path: str | None  # Voila's own
     forking: subprocess.Popen | None = None
-    aliases = {**Voila.aliases, "visitors": "Host.visitors", "export": "Host.export"}
+    aliases = {**Voila.aliases, "visitors": "Host.visitors", "export": "Host.export", "own": "Host.own"}
 
     def initialize(self, argv: list[str] | None = None) -> None:
         """Read the settings; the folder of the socket is entered by its owner alone."""
         super().initialize(argv)
         if self.api is not None:
             self._check_reach(self.api.token)
+        self._share_own()
         self.notebook_path = self.notebook_path or str(ROOT / "app.ipynb")
         self.open_browser = False
         self.voila_configuration.multi_kernel_manager_class = Kernels
@@ -203,6 +205,12 @@ class Host(Voila):
         self._start_network()
         if hasattr(os, "pidfd_open"):  # else each kernel is a process of its own from the start
             self._start_forking()
+
+    def _share_own(self) -> None:
+        """Tell the kernels of the file of own landmarks, and of none that was named elsewhere."""
+        os.environ.pop(my_landmarks.FILE, None)
+        if self.own:
+            os.environ[my_landmarks.FILE] = str(Path(self.own).resolve())
 
     def _check_reach(self, token: str) -> None:
         try:

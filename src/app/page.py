@@ -14,11 +14,16 @@ from pathlib import Path
 import ipywidgets as widgets
 from IPython.display import HTML, display
 
-from src.app.card import PhotoCard, classed, close_tree, problem_card
+from src.app import my_landmarks
+from src.app.card import PhotoCard, problem_card
 from src.app.downloads import send_file, zipped
+from src.app.my_landmarks import MyLandmarks
+from src.app.own_panel import OwnPanel
+from src.app.parts import classed, close_tree, quiet_button
 from src.app.uploads import Upload, UploadArea
-from src.app.wording import alert, apology
+from src.app.wording import alert, apology, counted
 from src.inference.answers import Answering, InferenceError
+from src.inference.own_file import NAME
 from src.inference.report import answer_report, failure, final_answers, read_report
 from src.inference.shared import ADDRESS, SharedPredictor
 from src.landmarks.table import Landmark, read_landmarks
@@ -38,7 +43,11 @@ THUMBNAIL = 640  # pixels, long side of the picture that goes back to the browse
 
 
 def show(
-    export: str | Path, *, together: bool = True, landmarks: str | Path | Iterable[str | Path] = ()
+    export: str | Path,
+    *,
+    together: bool = True,
+    landmarks: str | Path | Iterable[str | Path] = (),
+    own: str | Path | None = None,
 ) -> None:
     """Display the page for an exported model; what keeps it from working is said in the page.
 
@@ -47,13 +56,19 @@ def show(
         together: let photos of one upload that were taken close to each other be evidence for each other.
         landmarks: CSV files whose rows add to what is known of the landmarks or replace it, with the columns
             of `src/landmarks/landmarks.csv`; a later file wins.
+        own: a file of own landmarks that the page starts with, if it is there; on `src.host` that is the
+            host's own option instead.
     """
     display(HTML(f"<style>{STYLE}</style>{OUTLINE}"))
-    display(make_app(export, together=together, landmarks=landmarks))
+    display(make_app(export, together=together, landmarks=landmarks, own=own))
 
 
 def make_app(
-    export: str | Path, *, together: bool = True, landmarks: str | Path | Iterable[str | Path] = ()
+    export: str | Path,
+    *,
+    together: bool = True,
+    landmarks: str | Path | Iterable[str | Path] = (),
+    own: str | Path | None = None,
 ) -> widgets.Widget:
     """The page as a widget: the app, or one sentence when the model cannot be loaded; see `show`."""
     try:
@@ -61,7 +76,9 @@ def make_app(
         if landmarks:
             files = [landmarks] if isinstance(landmarks, str | Path) else landmarks
             predictor.describe_with(read_landmarks(*map(Path, files)))
-        return LandmarkApp(predictor, together=together)
+        app = LandmarkApp(predictor, together=together)
+        app.start_with(os.environ.get(my_landmarks.FILE) if ADDRESS in os.environ else own)
+        return app
     except (FileNotFoundError, ValueError, InferenceError) as error:
         sentence = str(error)
     except Exception as error:  # a visitor gets a sentence, never a traceback
@@ -83,65 +100,129 @@ class LandmarkApp(widgets.VBox):
     def __init__(self, predictor: Answering, *, together: bool = True) -> None:
         self.area = UploadArea(self._add, self._apologise)
         self.status = classed(widgets.HTML(), "lt-status")
-        self.archive = classed(widgets.Button(description="Download all (zip)"), "lt-quiet")
-        self.clear = classed(widgets.Button(description="Clear results"), "lt-quiet")
+        self.archive = quiet_button("Download all (zip)", self._send_archive)
+        self.clear = quiet_button("Clear results", self._forget)
         self.results = classed(widgets.VBox(), "lt-results")
         self._predictor, self._together = predictor, together
         self._uploads: list[list[widgets.Widget]] = []  # their cards, in the order in which they came
-        self._unread = 0  # of the photos of the newest upload
+        self._photos = self._unread = 0  # of the newest upload
+        self.mine = MyLandmarks(predictor)
+        self.panel = OwnPanel(self.mine, self._save_mine, self._remove)
+        self._known = widgets.HTML()
 
-        self.clear.on_click(lambda _button: self._forget())
-        self.archive.on_click(lambda _button: self._send_archive())
         super().__init__(
             [
                 widgets.HTML(_header()),
                 self.area,
                 classed(widgets.HBox([self.status, self.archive, self.clear]), "lt-bar"),
                 self.results,
-                widgets.HTML(_footer(predictor.landmarks)),
+                self.panel,
+                self._known,
             ]
         )
         self.add_class("lt-app")
         self._forget()
+        self._show_mine()
 
     @property
     def cards(self) -> list[PhotoCard]:
         """The cards of photos that could be read, as the page shows them: the newest upload first."""
         return [card for card in self.results.children if isinstance(card, PhotoCard)]
 
+    def start_with(self, own: str | Path | None) -> None:
+        """Take own landmarks from a file; the page says where that fails, and works all the same."""
+        try:
+            if own and self.mine.possible:
+                self.mine.start_with(Path(own), shared=ADDRESS in os.environ)
+            self._show_mine()
+        except Exception as error:
+            self._show_mine(apology(error))
+
     def _add(self, upload: Upload) -> None:
         """Read one photo, ask the model, and put its card after those of the same upload."""
         if upload.number == 1:
             self._uploads.append([])
-            self._unread = 0
-        self.status.value = _progress(upload.number, upload.of)
-        self._uploads[-1].append(self._card(upload))
+            self._photos = self._unread = 0
+        if upload.name.lower().endswith(".npz"):
+            self._load_mine(upload)
+        else:
+            self._photos += 1
+            self.status.value = _progress(upload.number, upload.of)
+            self._uploads[-1].append(self._card(upload))
         self._keep_within_limits()
-        if upload.number >= upload.of:
-            self._revise([card for card in self._uploads[-1] if isinstance(card, PhotoCard)])
+        if upload.number >= upload.of and self._photos:
+            self._revise(self._uploads[-1])
             full = len(self.results.children) == KEPT_CARDS
-            self.status.value = _summary(upload.of, self._unread, full=full)
+            self.status.value = _summary(self._photos, self._unread, full=full)
 
     def _card(self, upload: Upload) -> widgets.Widget:
         try:
             check_size(upload.size, upload.name)
             sides = {"short_side": self._predictor.short_side, "thumbnail_side": THUMBNAIL}
             report = answer_report(read_report(upload.data, upload.name, **sides), self._predictor)
-            return PhotoCard(report, upload.data, self._predictor, self._send_file)
+            card = PhotoCard(report, upload.data, self._predictor, self._send_file)
+            if self.mine.possible:
+                card.ask(lambda: [*self.mine.landmarks, *self._predictor.landmarks], self._say)
+            return card
         except Exception as error:
             self._unread += 1
             return problem_card(failure(upload.name, error))
 
-    def _revise(self, cards: Sequence[PhotoCard]) -> None:
+    def _revise(self, upload: Sequence[widgets.Widget]) -> None:
         """Show the final answers of an upload; more photos may follow, and all are revised then."""
+        cards = [card for card in upload if isinstance(card, PhotoCard)]
         revised = final_answers(
             [card.report for card in cards],
             self._predictor.known_threshold,
             len(self._predictor.landmarks),
             together=self._together,
+            own=self.mine.own,
         )
         for card, answer in zip(cards, revised, strict=True):
             card.show(answer)
+
+    def _say(self, card: PhotoCard, landmark: Landmark | None) -> None:
+        """Learn what a person says that a photo shows, or forget it, and answer all others anew."""
+        if landmark:
+            self.mine.teach(landmark, card.example())
+        else:
+            self.mine.take_back(card.report.digest)
+        for copy in self.cards:
+            if copy.report.digest == card.report.digest:
+                copy.confirm(landmark)
+        self._answer_anew()
+
+    def _remove(self, name: str) -> None:
+        """Forget a landmark of the visitor's own."""
+        self.mine.remove(name)
+        self._answer_anew()
+
+    def _load_mine(self, upload: Upload) -> None:
+        try:
+            count = self.mine.load(upload)
+        except Exception as error:
+            self.panel.show(apology(error))
+        else:
+            self._answer_anew(f"Loaded {counted(count, 'place')} from {escape(upload.name)}.")
+
+    def _save_mine(self) -> None:
+        self._send_file(NAME, self.mine.to_bytes)
+
+    def _answer_anew(self, sentence: str = "") -> None:
+        """Show what follows from other landmarks of the visitor's own, on all cards."""
+        before = [_named(card) for card in self.cards]
+        for upload in self._uploads:
+            self._revise(upload)
+        changed = sum(one != _named(card) for one, card in zip(before, self.cards, strict=True))
+        if changed:
+            also = f"{counted(changed, 'photo')} {'is' if changed == 1 else 'are'} answered otherwise now."
+            sentence = f"{sentence} {also}".strip()
+        self.status.value = f'<p class="lt-summary">{sentence}</p>'
+        self._show_mine(f'<p class="lt-hint">{sentence}</p>')
+
+    def _show_mine(self, sentence: str = "") -> None:
+        self.panel.show(sentence)
+        self._known.value = _footer(self._predictor.landmarks, self.mine.landmarks)
 
     def _keep_within_limits(self) -> None:
         """Show the newest cards, and keep the files of the newest of these."""
@@ -224,7 +305,13 @@ def _summary(photos: int, unread: int, *, full: bool) -> str:
     return f'<p class="lt-summary">{sentence}</p>'
 
 
-def _footer(landmarks: Sequence[Landmark]) -> str:
+def _named(card: PhotoCard) -> str:
+    """The landmark that a card names; empty where it names none."""
+    answer = card.shown.answer
+    return answer.guesses[0].landmark.name if answer.recognised else ""
+
+
+def _footer(landmarks: Sequence[Landmark], own: Sequence[Landmark]) -> str:
     """How many landmarks the model knows, and on request which, by country."""
     countries: dict[str, set[str]] = {}
     for landmark in landmarks:
@@ -235,8 +322,12 @@ def _footer(landmarks: Sequence[Landmark]) -> str:
         + "</ul></section>"
         for country in sorted(countries, key=lambda country: (country == "Elsewhere", country))
     )
+    if own:
+        names = "".join(f"<li>{escape(name)}</li>" for name in sorted(landmark.name for landmark in own))
+        sections = f"<section><h2>My landmarks</h2><ul>{names}</ul></section>{sections}"
+    also = f" and {len(own):,} of your own" if own else ""
     return (
-        f'<div class="lt-footer"><details><summary>It knows {len(landmarks)} landmarks</summary>'
+        f'<div class="lt-footer"><details><summary>It knows {len(landmarks)} landmarks{also}</summary>'
         f'<div class="lt-countries">{sections}</div></details>'
         "<p>Of any other place it should say that it does not know it. It can be wrong: look before you "
         "share.</p></div>"

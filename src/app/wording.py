@@ -6,11 +6,15 @@ from html import escape
 
 import numpy as np
 
+from src.files import FileError
+from src.inference.own import Fit
+from src.inference.own_file import OwnError
 from src.inference.report import FORESEEN
 from src.landmarks.evidence import Revised, Taken, distance_between
 from src.landmarks.table import Landmark
 from src.landmarks.worldmap import small_map
 
+ENOUGH = 5  # photos of a place of one's own, from which on more of them help little
 HARDLY = 0.01  # what looks less like any landmark than that is not worth a list
 
 
@@ -21,7 +25,7 @@ def alert(sentence: str) -> str:
 
 def apology(error: Exception) -> str:
     """One sentence on an error, as HTML; what is inside of one that nobody foresaw is not for visitors."""
-    if isinstance(error, FORESEEN):
+    if isinstance(error, (*FORESEEN, OwnError, FileError)):
         return alert(str(error))
     return alert(f"Something went wrong ({type(error).__name__}); please try again.")
 
@@ -50,6 +54,11 @@ def answer_text(revised: Revised, taken: Taken) -> str:
     return f'{headline}{evidence}<h3>{caption}</h3><ol class="lt-guesses">{bars}</ol>'
 
 
+def confirmed_text(landmark: Landmark) -> str:
+    """The headline of a photo that a person named."""
+    return f"<h2>{escape(landmark.title)}</h2>"
+
+
 def _evidence(revised: Revised, taken: Taken) -> str:
     """A line for what the position of the camera and photos taken nearby changed, where they did."""
     alone, after = revised.alone, revised.answer
@@ -66,8 +75,12 @@ def _evidence(revised: Revised, taken: Taken) -> str:
     return f'<p class="lt-evidence">{evidence}; the picture alone: {name}, {percent(alone.known)}.</p>'
 
 
-def place_text(revised: Revised, taken: Taken) -> str:
-    """The map, and what the file itself gives away of where it was taken."""
+def place_text(revised: Revised, taken: Taken, *, said: bool = False) -> str:
+    """The map, and what the file itself gives away of where it was taken.
+
+    Args:
+        said: whether a person named the landmark; else the picture alone gives it away.
+    """
     answer = revised.answer
     camera = None
     if taken.latitude is not None and taken.longitude is not None:
@@ -80,8 +93,8 @@ def place_text(revised: Revised, taken: Taken) -> str:
         off = ""
         if landmark and kilometres is not None:
             off = f", {_distance(kilometres)} from {escape(landmark.name)}"
-        lines.append(f"<b>The file itself says {_degrees(*camera)}</b>{off}: whoever gets it can read that.")
-    elif landmark:
+        lines.append(f"<b>The file itself says {degrees(*camera)}</b>{off}: whoever gets it can read that.")
+    elif position and not said:
         lines.append("<b>This photo can be located even though it carries no GPS position.</b>")
     text = "".join(f"<p>{line}</p>" for line in lines)
     return small_map(landmark, camera) + text
@@ -114,7 +127,7 @@ def _position(landmark: Landmark) -> str:
         f"#map={_street_zoom(extent)}/{landmark.latitude:.5f}/{landmark.longitude:.5f}"
     )
     link = f'<a href="{street}" target="_blank" rel="noopener noreferrer">OpenStreetMap</a>'
-    return f"{_degrees(landmark.latitude, landmark.longitude)}{around} · {link}"
+    return f"{degrees(landmark.latitude, landmark.longitude)}{around} · {link}"
 
 
 def _street_zoom(extent_km: float) -> int:
@@ -122,7 +135,8 @@ def _street_zoom(extent_km: float) -> int:
     return int(np.clip(15 - np.log2(max(extent_km, 0.5)), 4, 16))
 
 
-def _degrees(latitude: float, longitude: float) -> str:
+def degrees(latitude: float, longitude: float) -> str:
+    """A position for people, "48.8584° N, 2.2945° E"."""
     north, east = "S" if latitude < 0 else "N", "W" if longitude < 0 else "E"
     return f"{abs(latitude):.4f}° {north}, {abs(longitude):.4f}° {east}"
 
@@ -131,3 +145,26 @@ def _distance(kilometres: float) -> str:
     if kilometres < 1:
         return f"{10 * round(100 * kilometres)} m"
     return f"{kilometres:,.0f} km" if kilometres >= 10 else f"{kilometres:.1f} km"
+
+
+def counted(number: int, thing: str) -> str:
+    """So many things, "1 photo" or "2 photos"."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def fit_text(photos: int, fit: Fit) -> str:
+    """How well a landmark of a person's own is known, and what would help."""
+    lines = []
+    if fit.recognised is None:
+        lines.append(f"1 photo. Add others, from other sides: {ENOUGH} are good.")
+    else:
+        known = "all" if fit.recognised == photos else str(fit.recognised) if fit.recognised else "none"
+        more = "" if photos >= ENOUGH else f" {ENOUGH} are good: add some from other sides."
+        lines.append(f"{photos} photos; the others tell {known} of them.{more}")
+    if fit.misfits:
+        names = ", ".join(map(escape, fit.misfits))
+        lines.append(f"{names} looks unlike the rest: take it back if it shows something else.")
+    if fit.alike:
+        names = ", ".join(map(escape, fit.alike))
+        lines.append(f"It looks like {names}: the two may be mixed up.")
+    return "".join(f"<p>{line}</p>" for line in lines)

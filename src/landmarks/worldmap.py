@@ -26,6 +26,7 @@ OUTLINE = (
 
 _PIN = '<path class="lt-pin" d="M0 0C-3-9-9-13-9-20a9 9 0 0 1 18 0C9-13 3-9 0 0Z"/><circle cy="-20" r="3.5"/>'
 _CAMERA = '<circle class="lt-camera" r="7"/>'
+_NORTH = 42.0 * UNITS  # how far north of the equator the middle of the inhabited world lies on the map
 _PIXELS = 420  # the usual width of a small map; app.js knows the real one
 
 
@@ -64,17 +65,46 @@ def small_map(landmark: Landmark | None, camera: tuple[float, float] | None = No
         width = max(width, 4 * radius)
     if not marks:
         return ""
-    height, scale = width * 0.62, width / _PIXELS
-    pins = "".join(
-        f'<g class="lt-mark" data-x="{px:.1f}" data-y="{py:.1f}" transform="translate({px:.1f} {py:.1f}) '
-        f'scale({scale:.4f})"><title>{escape(title)}</title>{shape}</g>'
-        for px, py, shape, title in marks
-    )
+    pins = "".join(_mark(*mark, width) for mark in marks)
     label = escape(" and ".join(title for *_, title in reversed(marks)))
+    return _framed((x, y, width), f'role="img" aria-label="Map: {label}"', circle + pins)
+
+
+def map_to_pick_on(start: tuple[float, float] | None = None) -> str:
+    """A map on which app.js lets people pick a place, by a click or with the keyboard.
+
+    Args:
+        start: degrees, WGS84, of the place that is picked at first; None for none, and the whole world.
+    """
+    x, y, width = (*mercator(*start), 8.0 * UNITS) if start else (0.0, -_NORTH, 360.0 * UNITS)
+    mark = _mark(x, y, _PIN, "the place that is picked", width)
+    if not start:
+        mark = mark.replace("<g ", '<g style="display:none" ', 1)
+    label = "Map to pick a place on: arrow keys move it, plus and minus zoom, Enter picks its middle"
+    cross = f'<g class="lt-mark lt-cross" {_at(x, y, width)}><path d="M-14 0H14M0-14V14"/></g>'
+    attributes = f'role="application" tabindex="0" aria-label="{label}" data-pick'
+    picked = '<p class="lt-heard" aria-live="polite"></p>'
+    return _framed((x, y, width), attributes, mark + cross) + picked
+
+
+def _mark(x: float, y: float, shape: str, title: str, width: float) -> str:
+    """A mark that keeps its size whatever the zoom, on a map of this width."""
+    return f'<g class="lt-mark" {_at(x, y, width)}><title>{escape(title)}</title>{shape}</g>'
+
+
+def _at(x: float, y: float, width: float) -> str:
+    place, scale = f"translate({x:.1f} {y:.1f})", f"scale({width / _PIXELS:.4f})"
+    return f'data-x="{x:.1f}" data-y="{y:.1f}" transform="{place} {scale}"'
+
+
+def _framed(frame: tuple[float, float, float], attributes: str, inside: str) -> str:
+    """A map with buttons to zoom; its frame is the middle and the width."""
+    x, y, width = frame
+    height = width * 0.62
     box = f"{x - width / 2:.1f} {y - height / 2:.1f} {width:.1f} {height:.1f}"
     return (
-        f'<div class="lt-map"><svg viewBox="{box}" data-home="{box}" role="img" aria-label="Map: {label}">'
-        f'<use href="#lt-world"/>{circle}{pins}</svg><div class="lt-zoom">'
+        f'<div class="lt-map"><svg viewBox="{box}" data-home="{box}" {attributes}>'
+        f'<use href="#lt-world"/>{inside}</svg><div class="lt-zoom">'
         '<button type="button" data-zoom="0.5" aria-label="Zoom in">+</button>'
         '<button type="button" data-zoom="2" aria-label="Zoom out">−</button></div></div>'
     )
