@@ -258,6 +258,7 @@ def test_what_a_person_named_is_learned_and_others_are_named_alike(album, capsys
     assert run(album, "--learn") == 0
     said = capsys.readouterr().out
     assert examples(HOUSE) == ["pink0.jpg", "pink1.jpg"] and examples(POND) == ["orange0.jpg"]
+    assert [Path(one.path) for one in own(NAME)[POND].examples] == [album.resolve() / "orange0.jpg"]
     assert names() == {
         **{f"pink{number}.jpg": HOUSE for number in range(4)},
         **{f"orange{number}.jpg": POND for number in range(2)},

@@ -170,7 +170,8 @@ def _look(sight: Sight, predictor: Answering, takeout: Takeout) -> _Look:
             seen = see(read_photo_file(path), shown_name(path), predictor)
             if seen.example.content == content:
                 taken = seen.report.taken
-                return _Look(seen.example, takeout.read(path) if taken.latitude is None else taken)
+                example = replace(seen.example, path=str(Path(path).absolute()))  # for `src.teach --renew`
+                return _Look(example, takeout.read(path) if taken.latitude is None else taken)
     if sight.features:
         return _Look(Example(content, shown_name(sight.paths[0]), sight.features), sight.taken)
     return _Look(None, sight.taken)
