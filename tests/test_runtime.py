@@ -35,11 +35,7 @@ NAMES = {"onnxruntime": onnx.OnnxRuntime, "torch": TorchScriptRuntime}
 SLIM = """
 import sys
 HEAVY = {"torch", "torchvision", "timm", "scipy", "sklearn", "pandas", "matplotlib", "pyarrow", "onnx"}
-class Refused:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in HEAVY:
-            raise ModuleNotFoundError(f"{name} is not installed", name=name)
-sys.meta_path.insert(0, Refused())
+sys.modules.update(dict.fromkeys(HEAVY))  # as if they were not installed, for imports and for find_spec
 """
 
 
