@@ -219,7 +219,7 @@ def cost(predictor: Predictor, examples: Sequence[Example], photos: Photos) -> s
         str(n): Taught(Landmark(str(n), str(n)), tuple(np.random.default_rng(n).choice(examples, 5)))  # type: ignore[arg-type]
         for n in range(MANY)
     }
-    own, start = Own(predictor.space(), taught, predictor.landmarks, predictor.known_threshold), 0.0
+    own = Own(predictor.space(), taught, predictor.landmarks, predictor.known_threshold)
     start = time.perf_counter()
     own.judge(photos.answers)
     return f"{1000 * (time.perf_counter() - start) / len(photos.answers):.2f}"

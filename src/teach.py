@@ -221,9 +221,9 @@ def _position(text: str) -> tuple[float, float]:
 
 
 def _words(text: str) -> tuple[str, ...]:
-    from src.landmarks.tags import clean
+    from src.landmarks.tags import split_tags
 
-    return tuple(dict.fromkeys(filter(None, map(clean, text.split(",")))))
+    return split_tags(text)
 
 
 if __name__ == "__main__":

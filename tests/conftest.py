@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -194,3 +195,14 @@ def chromium():
         sync_api.expect.set_options(timeout=TIMEOUT)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory, tiny_export):
+    """The address of the app served as from a clone of the repository."""
+    from browsing import copy_app, served
+
+    folder = copy_app(tmp_path_factory.mktemp("served") / "clone", "src", "voila.json")
+    shutil.copy(tiny_export, folder / "checkpoints" / "transfer_exported.pt")
+    with served(folder) as address:
+        yield address

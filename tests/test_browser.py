@@ -25,15 +25,6 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory, tiny_export):
-    """The address of the app served as from a clone of the repository."""
-    folder = copy_app(tmp_path_factory.mktemp("served") / "clone", "src", "voila.json")
-    shutil.copy(tiny_export, folder / "checkpoints" / "transfer_exported.pt")
-    with served(folder) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
 def alone(tmp_path_factory, tiny_export):
     """The address of the app served from a folder with nothing but the notebook and the export."""
     folder = copy_app(tmp_path_factory.mktemp("served") / "alone")

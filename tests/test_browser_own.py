@@ -27,17 +27,9 @@ CYAN, CYAN_TOO, RED, YELLOW = (
 )
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory, tiny_export):
-    folder = copy_app(tmp_path_factory.mktemp("served") / "clone", "src", "voila.json")
-    shutil.copy(tiny_export, folder / "checkpoints" / "transfer_exported.pt")
-    with served(folder) as address:
-        yield address
-
-
 @pytest.fixture
-def visit(chromium, address):
-    visit = Visit(chromium, address)
+def visit(chromium, repository):
+    visit = Visit(chromium, repository)
     yield visit
     assert visit.errors == []
     visit.page.close()

@@ -12,7 +12,7 @@ from src.app.parts import classed, quiet_button, replace_in
 from src.app.wording import alert, apology
 from src.landmarks.evidence import Taken, is_on_earth
 from src.landmarks.table import Landmark
-from src.landmarks.tags import clean
+from src.landmarks.tags import clean, split_tags
 from src.landmarks.worldmap import map_to_pick_on
 from src.library.decisions import LONGEST, Names
 
@@ -129,7 +129,8 @@ class Form(widgets.VBox):
         if found in self._names.landmarks:
             return found
         position = read_position(self.position.value)
-        return Landmark(name, name, latitude=position[0], longitude=position[1], tags=_tags(self.tags.value))
+        tags = split_tags(self.tags.value)
+        return Landmark(name, name, latitude=position[0], longitude=position[1], tags=tags)
 
     def _go_on(self, confirm: Callable[[Form], None]) -> None:
         """After Enter in the name: what is a typing error is seen before it becomes a place of one's own."""
@@ -166,10 +167,6 @@ def read_position(text: str) -> tuple[float, float] | tuple[None, None]:
         if is_on_earth(latitude, longitude):
             return latitude, longitude
     raise ValueError("This is no position: write latitude and longitude, such as 48.8584, 2.2945.")
-
-
-def _tags(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(filter(None, map(clean, text.split(",")))))
 
 
 def _primary(label: str, press: Callable[[], object]) -> widgets.Button:

@@ -241,11 +241,9 @@ def _merged(answer: Answer, own: list[Guess], threshold: float) -> Answer:
     for guess in answer.guesses:  # one that is built in as well counts once
         others[guess.landmark] = max(guess.probability, others.get(guess.landmark, 0.0))
     # the network may be surer of the same landmark
-    surest = Guess(best.landmark, max(best.probability, others.get(best.landmark, 0.0)))
-    first = answer.guesses[0] if stays else surest
-    if stays:
-        others[best.landmark] = max(best.probability, others.get(best.landmark, 0.0))
-    others.pop(first.landmark, None)
+    others[best.landmark] = max(best.probability, others.get(best.landmark, 0.0))
+    first = answer.guesses[0] if stays else Guess(best.landmark, others[best.landmark])
+    del others[first.landmark]
     share = min(1.0, (1 - first.probability) / max(sum(others.values()), 1e-9))
     ranked = sorted(others.items(), key=lambda pair: -pair[1])[: GUESSES - 1]
     guesses = [first, *(Guess(landmark, share * probability) for landmark, probability in ranked)]

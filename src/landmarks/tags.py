@@ -157,6 +157,11 @@ def clean(text: str) -> str:
     return " ".join(whole.split())
 
 
+def split_tags(text: str) -> tuple[str, ...]:
+    """Tags that a person wrote with commas between, each once."""
+    return tuple(dict.fromkeys(filter(None, map(clean, text.split(",")))))
+
+
 def _caption(name: str, city: str, country: str) -> str:
     return ", ".join(_distinct([name, city, country]))
 

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 
 from src.files import exists, explained, shown_name
 from src.inference.answers import Answering
@@ -27,6 +26,7 @@ from src.library.decisions import Names, Sight
 from src.library.records import Record
 from src.library.results import print_list
 from src.library.takeout import LocalFiles, Takeout
+from src.library.teach_own import middle_of
 from src.photos.files import read_photo_file
 from src.progress import Tally
 
@@ -182,13 +182,9 @@ def _placed(landmark: Landmark, seen: Sequence[Taken], *, new: bool) -> Landmark
 
     What was photographed so far apart that one place would rule out the other, as a boat or a dog, has none.
     """
-    latitudes = [taken.latitude for taken in seen if taken.latitude is not None]
-    longitudes = [taken.longitude for taken in seen if taken.longitude is not None]
-    if new and latitudes and longitudes:
-        first = longitudes[0]  # around it, as 179° east is near 179° west
-        turned = first + median((longitude - first + 180) % 360 - 180 for longitude in longitudes)
-        longitude = (turned + 180) % 360 - 180
-        landmark = replace(landmark, latitude=median(latitudes), longitude=longitude)
+    middle = middle_of(seen) if new else None
+    if middle:
+        landmark = replace(landmark, latitude=middle[0], longitude=middle[1])
     if any(out_of_sight(taken, landmark) for taken in seen):
         return replace(landmark, latitude=None, longitude=None)
     return landmark

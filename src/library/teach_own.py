@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -277,19 +277,27 @@ def _described(before: Taught | None, built_in: Landmark | None, name: str, fact
 
 
 def _placed(landmark: Landmark, taken: Sequence[Taken]) -> tuple[Landmark, int]:
-    """The landmark, if it has no position in the middle of its photos' own, and how many have one.
+    """The landmark, if it has no position in the middle of its photos' own, and how many have one."""
+    middle = middle_of(taken)
+    if landmark.latitude is not None or middle is None:
+        return landmark, 0
+    latitude, longitude = (round(degrees, 6) for degrees in middle)
+    count = sum(one.latitude is not None and one.longitude is not None for one in taken)
+    return replace(landmark, latitude=latitude, longitude=longitude), count
+
+
+def middle_of(taken: Iterable[Taken]) -> tuple[float, float] | None:
+    """Latitude and longitude in the middle of where photos were taken; None where none says where that was.
 
     That is the median of each degree, which a few wrong ones do not move; longitudes may lie on both sides
     of 180°.
     """
     placed = [(t.latitude, t.longitude) for t in taken if t.latitude is not None and t.longitude is not None]
-    if landmark.latitude is not None or not placed:
-        return landmark, 0
-    first = placed[0][1]
+    if not placed:
+        return None
+    first = placed[0][1]  # around it, as 179° east is near 179° west
     turned = median((longitude - first + 180) % 360 - 180 for _, longitude in placed)
-    longitude = (first + turned + 180) % 360 - 180
-    latitude = median(latitude for latitude, _ in placed)
-    return replace(landmark, latitude=round(latitude, 6), longitude=round(longitude, 6)), len(placed)
+    return median(latitude for latitude, _ in placed), (first + turned + 180) % 360 - 180
 
 
 def _files(photos: Sequence[Path]) -> tuple[list[str], list[str]]:
