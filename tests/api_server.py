@@ -1,17 +1,25 @@
 """What the tests of the HTTP interface share: a server in a thread with a model of colours, and clients."""
 
 import asyncio
+import base64
 import contextlib
 import http.client
 import json
 import socket
 import threading
+import time
+import uuid
 
+import jsonschema
 import numpy as np
+import pytest
+from conftest import encode
+from PIL import Image
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from src.api.alone import application, service_of
+from src.api.handlers import OPENAPI
 from src.api.service import Settings
 from src.inference.answers import Answering, Scores
 from src.landmarks.table import describe
@@ -19,6 +27,10 @@ from src.landmarks.table import describe
 NAMES = ["Taj Mahal", "Eiffel Tower", "Hawa Mahal"]
 TOKEN = "correct-horse-battery"
 BOUNDARY = "abc"
+JSON = "application/json"
+RED, GREEN, GRAY = (
+    encode(Image.new("RGB", (64, 48), colour)) for colour in ((230, 10, 10), (10, 230, 10), (99, 99, 99))
+)
 
 
 class Colours(Answering):
@@ -88,6 +100,13 @@ def running(predictor=None, *, service=None, **settings):
         thread.join(10)
 
 
+@pytest.fixture(scope="module")
+def one_server():
+    """The same for all tests of a file, which calls it `server`; the download has a fixture of that name."""
+    with running() as running_server:
+        yield running_server
+
+
 def form(*files):
     """A multipart body of (field, file name or None, bytes)."""
     parts = []
@@ -99,3 +118,30 @@ def form(*files):
 
 
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
+
+
+def data_url(data):
+    return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+
+
+def as_json(data):
+    return json.dumps({"image": base64.b64encode(data).decode()})
+
+
+def photoprism(images, **more):
+    """As `ApiRequest` of its internal/ai/vision is sent: these two fields also where they say nothing."""
+    request = {"id": str(uuid.uuid4()), "model": "landmark-tagger:latest", "version": "latest"}
+    return request | {"suffix": "", "stream": False, "images": images} | more
+
+
+def check(schema, answer):
+    """What is answered is what the document says."""
+    document = json.loads(OPENAPI.read_text("utf-8"))
+    jsonschema.Draft202012Validator({"$ref": f"#/components/schemas/{schema}", **document}).validate(answer)
+
+
+def wait_until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
