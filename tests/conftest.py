@@ -101,6 +101,14 @@ def app():
     return LandmarkApp(FakePredictor())
 
 
+@pytest.fixture(scope="module")
+def table():
+    """The table of landmarks that is built in."""
+    from src.landmarks.table import read_landmarks
+
+    return read_landmarks()
+
+
 def make_data_set(root: Path, *, seed: int = 0, train: int = 10, test: int = 3) -> Path:
     """Three classes that differ in colour, as JPEGs of 60 × 40 pixels with noise."""
     generator = np.random.default_rng(seed)
