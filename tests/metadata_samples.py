@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import shutil
+import struct
 import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
@@ -93,6 +95,9 @@ def rational(*numbers: float) -> tuple:
 
 CAMERA = {1: "S", 2: rational(13, 9, 47.88), 3: "W", 4: rational(72, 32, 44.16)}
 HERE = (-(13 + 9 / 60 + 47.88 / 3600), -(72 + 32 / 60 + 44.16 / 3600))
+HERE_IN_XMP = packet(
+    "<exif:GPSLatitude>13,9.798S</exif:GPSLatitude><exif:GPSLongitude>72,32.736W</exif:GPSLongitude>"
+)
 
 
 def with_exif(gps: dict | None = None, taken: str | None = None, orientation: int = 1, **options) -> bytes:
@@ -103,6 +108,11 @@ def with_exif(gps: dict | None = None, taken: str | None = None, orientation: in
     if taken:
         exif[0x8769] = {0x9003: taken}
     return encode(quarters(), exif=exif, **options)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG."""
+    return struct.pack(">L", len(data)) + kind + data + struct.pack(">L", zlib.crc32(kind + data))
 
 
 def taken(photo: bytes | Path) -> Taken:
