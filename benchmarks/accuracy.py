@@ -12,6 +12,7 @@ import argparse
 import inspect
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +37,8 @@ from src.inference.exporter import export
 from src.inference.predictor import Predictor
 from src.models.checkpoints import restore
 from src.models.classifier import Classifier
-from src.models.pretrained import DEFAULT_BACKBONE, build_transfer
+from src.models.ensemble import Ensemble
+from src.models.pretrained import BACKBONES, build_transfer
 from src.models.scratch import LandmarkNet, NetSettings
 from src.models.tta import TTA, Views
 from src.training.recipes import RECIPES, Recipe, TrainSettings
@@ -94,16 +96,22 @@ def shrunk(recipe: Recipe, epochs: int | None, size: int | None, **changes) -> R
 
 
 def measure(
-    model: Classifier, recipe: Recipe, root: Path, run: Path, unknown: UnknownPhotos, teach: bool
+    models: Sequence[Classifier], recipe: Recipe, root: Path, run: Path, unknown: UnknownPhotos, teach: bool
 ) -> dict:
-    """Train, with unknown photos if `teach`, calibrate, export; figures on validation and test pictures."""
-    learn = unknown.learn if teach else []
-    history, pictures = run_recipe(model, recipe, root, run, unknown=learn)
-    augmented = TTA(model, Views(recipe.again, recipe.blurred_side, background=bool(learn)))
+    """Train, with unknown photos if `teach`, calibrate, export; figures on validation and test pictures.
+
+    Of several models the ensemble is measured.
+    """
+    learn, minutes = unknown.learn if teach else [], 0.0
+    for number, model in enumerate(models):
+        folder = run.with_name(f"{run.name}{number}") if number else run
+        history, pictures = run_recipe(model, recipe, root, folder, unknown=learn)
+        minutes += history.seconds.sum() / 60
+    network = models[0] if len(models) == 1 else Ensemble(models)
+    augmented = TTA(network, Views(recipe.again, recipe.blurred_side, background=bool(learn)))
     calibration, validated = calibrate(augmented, pictures, unknown.choose, recipe.coverage)
     predictor = export(augmented, pictures, run / "export.pt", calibration)
     test = predict_export(predictor, pictures.test.dataset)
-    minutes = history.seconds.sum() / 60
     valid = figures(validated, calibration.threshold)["accuracy"]
     rejected = _measured_on(predictor, unknown)
     return {"minutes": minutes, "valid": valid} | figures(test, calibration.threshold, rejected)
@@ -125,13 +133,13 @@ def baselines(root: Path, unknown: UnknownPhotos, runs: Path, options: argparse.
     torch.manual_seed(0)
     model: Classifier = PublishedCNN(classes, size)
     name = f"published CNN, {epochs} epochs at {size} px"
-    rows[name] = measure(model, published_recipe(epochs, size), root, runs / "published", unknown, False)
+    rows[name] = measure([model], published_recipe(epochs, size), root, runs / "published", unknown, False)
     torch.manual_seed(0)
     model = build_transfer("tf_efficientnet_lite0", classes)
     head = RECIPES["transfer"].phases["head"]
     frozen = Recipe({"head": replace(head, epochs=5, sizes=(224,))}, {"head": 0}, valid_fraction=0.1)
     rows["frozen EfficientNet-Lite0, one linear layer"] = measure(
-        model, frozen, root, runs / "frozen", unknown, False
+        [model], frozen, root, runs / "frozen", unknown, False
     )
     for name in ("original", "transfer"):
         predictor = Predictor.load(HERE.parent / f"checkpoints/{name}_exported.pt")
@@ -151,7 +159,7 @@ def seeds(root: Path, unknown: UnknownPhotos, runs: Path, options: argparse.Name
     The runs differ in their seed alone.
     """
     torch.manual_seed(0)
-    model = build_transfer(options.backbone, len(list_pictures(root / "train")[2]))
+    model = build_transfer(options.backbone[0], len(list_pictures(root / "train")[2]))
     recipe = replace(shrunk(RECIPES["transfer"], options.epochs, options.size), runs=SEEDS)
     _, pictures = run_recipe(model, recipe, root, runs / "transfer", unknown=unknown.learn)
     last, rows = list(recipe.phases)[-1], {}
@@ -220,10 +228,12 @@ def left_out(root: Path, unknown: UnknownPhotos, runs: Path, options: argparse.N
             link = part / split / name
             if name not in out and not link.exists():
                 link.symlink_to((root / split / name).resolve(), target_is_directory=True)
-    torch.manual_seed(0)
-    model = build_transfer(options.backbone, len(names) - len(out))
+    models = []
+    for name in options.backbone:
+        torch.manual_seed(0)
+        models.append(build_transfer(name, len(names) - len(out)))
     recipe = shrunk(RECIPES["transfer"], options.epochs, options.size)
-    rows = {"photos of no landmark": measure(model, recipe, part, runs / "left_out", unknown, True)}
+    rows = {"photos of no landmark": measure(models, recipe, part, runs / "left_out", unknown, True)}
     predictor = Predictor.load(runs / "left_out" / "export.pt")
     test = predict_export(predictor, *list_pictures(part / "test")[:2])
     left = [path for name in sorted(out) for path in list_photos(root / "train" / name)]
@@ -274,7 +284,9 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=Path, default=Path("runs/benchmarks"), help="where checkpoints go")
     parser.add_argument("--export", type=Path, default=EXPORT, help="of robustness")
-    parser.add_argument("--backbone", default=DEFAULT_BACKBONE, help="of seeds and left_out")
+    parser.add_argument(
+        "--backbone", nargs="+", default=BACKBONES, help="of left_out, as an ensemble; of seeds the first"
+    )
     parser.add_argument("--epochs", type=int, help="of the last phase, instead of the recipe's")
     parser.add_argument("--size", type=int, help="side of the pictures in pixels, instead of the recipe's")
     options = parser.parse_args()

@@ -1,5 +1,7 @@
 """``python -m src.export RUN FILE``: calibrate, export and measure the network of a finished run.
 
+``python -m src.export RUN RUN FILE`` does it for the ensemble of several.
+
 ``python -m src.export --upgrade OLD NEW`` makes an export of today's format from an earlier one.
 """
 
@@ -21,22 +23,22 @@ if TYPE_CHECKING:
 # The parts are imported where they are needed: torch alone would take longer than `--help` may.
 
 
-def export_run(
-    run: str | Path,
+def export_runs(
+    runs: Sequence[str | Path],
     root: str | Path,
     path: str | Path,
     *,
     unknown: Sequence[str | Path] = (),
     limit: int | None = None,
 ) -> Predictor:
-    """Calibrate, export and measure the best network of a run.
+    """Calibrate, export and measure the best network of a run, or the ensemble of several.
 
     Temperature, score and threshold come from the validation pictures and from unknown photos of other
     sources; the test pictures are read once, by the finished export, for the figures in its ``model.json``.
 
     Args:
-        run: folder of the run, with ``best.pt``.
-        root: the data set that it was trained on.
+        runs: their folders, with ``best.pt``; all on the same pictures, divided alike.
+        root: the data set that they were trained on.
         path: the export to write.
         unknown: folders of photos of no landmark.
         limit: as in `load_pictures`.
@@ -50,12 +52,13 @@ def export_run(
     from src.evaluation.metrics import figures
     from src.evaluation.predictions import predict_export
     from src.inference.exporter import add_info, export
-    from src.models.checkpoints import CheckpointError, restore
+    from src.models.checkpoints import CheckpointError
     from src.models.tta import TTA, Views
     from src.training.recipes import RECIPES
+    from src.training.runs import restore_runs
 
-    network, state = restore(Path(run) / "best.pt")
-    parts, recipe = split_unknown(unknown), RECIPES[state["architecture"]["model"]]
+    network, state = restore_runs(runs)
+    parts, recipe = split_unknown(unknown), RECIPES[state["trained"]["recipe"]]
     pictures = load_pictures(
         root,
         eval_size=state["size"],
@@ -66,7 +69,9 @@ def export_run(
         limit=limit,
     )
     if state["class_names"] != pictures.class_names:
-        raise CheckpointError(f"{run} was trained on other classes than {root} holds: give its own data set.")
+        raise CheckpointError(
+            f"{runs[0]} was trained on other classes than {root} holds: give its own data set."
+        )
     augmented = TTA(network, Views(recipe.again, recipe.blurred_side, state["background"]))
     calibration, validated = calibrate(augmented, pictures, parts.choose, recipe.coverage)
     info = {"trained": state["trained"], "valid": figures(validated, calibration.threshold)}
@@ -79,7 +84,13 @@ def export_run(
 def main(arguments: list[str] | None = None) -> int:
     """The command line; 0 when exported, 2 with one sentence when something given is wrong."""
     parser = argparse.ArgumentParser("python -m src.export", description="Export the network of a run.")
-    parser.add_argument("run", type=Path, help="folder of a run, with best.pt; with --upgrade an export")
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="run",
+        help="folder of a run, with best.pt; of several the ensemble is exported; with --upgrade an export",
+    )
     parser.add_argument("file", type=Path, help="the export to write")
     parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
     parser.add_argument(
@@ -94,6 +105,8 @@ def main(arguments: list[str] | None = None) -> int:
         help="make an export of today's format from an earlier one; needs no pictures and no training",
     )
     options = parser.parse_args(arguments)
+    if options.upgrade and len(options.runs) > 1:
+        parser.error("--upgrade takes one export, and the file to write.")
 
     from src.data.folders import find_data_set
     from src.data.unknown import find_unknown
@@ -102,11 +115,11 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         if options.upgrade:
-            upgrade(options.run, options.file)
+            upgrade(options.runs[0], options.file)
             return 0
         root = find_data_set(options.data)
         unknown = find_unknown(options.unknown, root)
-        predictor = export_run(options.run, root, options.file, unknown=unknown)
+        predictor = export_runs(options.runs, root, options.file, unknown=unknown)
     except (DataError, CheckpointError, ExportError, FileNotFoundError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -16,7 +16,7 @@ from conftest import encode, quarters
 from PIL import Image
 
 from src.data.folders import load_pictures
-from src.export import export_run, main
+from src.export import export_runs, main
 from src.inference.export_file import ANSWER, NETWORK, SUMS
 from src.inference.exported import Parts
 from src.inference.exporter import (
@@ -215,7 +215,7 @@ def test_a_run_becomes_a_measured_export(data_set, pictures, tmp_path, monkeypat
     settings = TrainSettings(epochs=12, sizes=(32,), eval_size=32, batch_size=8, lr=1e-2, strong=False)
     pictures = load_pictures(data_set, sizes=(32,), batch_size=8, workers=0)
     fit(LandmarkNet(3, NET), pictures, settings, tmp_path / "run")
-    predictor = export_run(tmp_path / "run", data_set, tmp_path / "e.pt")
+    predictor = export_runs([tmp_path / "run"], data_set, tmp_path / "e.pt")
     info = json.loads(json.dumps(predictor.info))
     assert info["test"]["n"] == 9
     assert info["test"]["accuracy"] > 0.8
@@ -229,11 +229,11 @@ def test_the_command_takes_the_folders_given_or_those_beside_the_data_set(data_s
     (tmp_path / "ordinary").mkdir()
     asked = []
 
-    def spy(run, root, path, *, unknown):
+    def spy(runs, root, path, *, unknown):
         asked.append(unknown)
         return SimpleNamespace(info={"test": {}})
 
-    monkeypatch.setattr("src.export.export_run", spy)
+    monkeypatch.setattr("src.export.export_runs", spy)
     command = ["run", "e.pt", "--data", str(data_set)]
     assert main(command) == main([*command, "--unknown", "one", "--unknown", "two"]) == 0
     assert asked == [[tmp_path / "ordinary"], [Path("one"), Path("two")]]

@@ -20,7 +20,7 @@ from src.data.unknown import split_unknown
 from src.evaluation import calibration as calibrating
 from src.evaluation.calibration import calibrate
 from src.evaluation.predictions import extract_features, predict_export
-from src.export import export_run
+from src.export import export_runs
 from src.inference.exporter import export
 from src.inference.torchscript import load_script
 from src.models.open_set import LargestProbability, OpenSetScore
@@ -210,7 +210,7 @@ def test_a_run_is_exported_with_the_photos_that_it_trained_with(
     network = LandmarkNet(3, NetSettings(widths=(8,), depths=(1,)))
     pictures = loaded(unknown=unknown.learn if trained_with_unknown else ())
     fit(network, pictures, TrainSettings(epochs=1, sizes=(32,), eval_size=32), tmp_path / "run")
-    predictor = export_run(tmp_path / "run", data_set, tmp_path / "e.pt", unknown=[folder])
+    predictor = export_runs([tmp_path / "run"], data_set, tmp_path / "e.pt", unknown=[folder])
     score = "OpenSetScore" if trained_with_unknown else "LargestProbability"
     assert load_script(tmp_path / "e.pt").judged.score.original_name == score
     info = predictor.info

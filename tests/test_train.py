@@ -335,7 +335,14 @@ PHASE = TrainSettings(epochs=1, sizes=(32,), eval_size=32, batch_size=8, lr=1e-2
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"valid_fraction": 0.0}, {"runs": 0}, {"phases": {}}, {"unfrozen": {"haed": 0}}]
+    "wrong",
+    [
+        {"valid_fraction": 0.0},
+        {"runs": 0},
+        {"phases": {}},
+        {"unfrozen": {"haed": 0}},
+        {"unfrozen": {"head": 2}},
+    ],
 )
 def test_impossible_recipes_are_errors(wrong):
     with pytest.raises(ValueError):  # noqa: PT011 - each has its own message
@@ -343,7 +350,7 @@ def test_impossible_recipes_are_errors(wrong):
 
 
 def test_phases_of_a_recipe_follow_each_other(data_set, tmp_path):
-    recipe = Recipe({"head": PHASE, "finetune": PHASE}, {"head": 0, "finetune": None})
+    recipe = Recipe({"head": PHASE, "finetune": PHASE}, {"head": 0})
     model = build_transfer("resnet18", 3, weights=None)
     start = model.backbone.conv1.weight.clone()
     history, pictures = run_recipe(model, recipe, data_set, tmp_path / "run", workers=0)

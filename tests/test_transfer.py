@@ -80,7 +80,7 @@ def test_frozen_is_frozen_and_the_head_learns(name):
 
 def test_last_blocks_are_unfrozen_and_only_these():
     model = build_transfer("resnet18", 4, weights=None)
-    model.unfreeze(2)
+    model.unfreeze(0.2)  # of ten
     before = copy.deepcopy(model.state_dict())
     steps(model)
     moved = {key.rsplit(".", 2)[0] for key in before if not torch.equal(model.state_dict()[key], before[key])}

@@ -134,7 +134,8 @@ def model_name(info: Mapping) -> str:
     The end is the start of the data set's fingerprint: what the model learned from.
     """
     architecture = info.get("architecture", {})
-    parts = (architecture.get("model"), architecture.get("backbone"), str(info.get("fingerprint", ""))[:6])
+    backbones = [one.get("backbone") for one in architecture.get("networks", [architecture])]
+    parts = (architecture.get("model"), *backbones, str(info.get("fingerprint", ""))[:6])
     return " ".join(["landmark-tagger", *(str(part) for part in parts if part)])
 
 

@@ -9,6 +9,7 @@ import torch
 
 from src.files import replacing
 from src.models.classifier import Classifier
+from src.models.ensemble import Ensemble
 from src.models.pretrained import build_transfer
 from src.models.scratch import LandmarkNet, NetSettings
 
@@ -58,7 +59,10 @@ def load_checkpoint(path: str | Path) -> dict:
 def build_network(architecture: dict, classes: int, weights: str | Path | None = None) -> Classifier:
     """Build the network that a checkpoint describes; pretrained weights only when asked for."""
     kinds = dict(architecture)
-    if kinds.pop("model") == "scratch":
+    kind = kinds.pop("model")
+    if kind == "ensemble":
+        return Ensemble([build_network(one, classes, weights) for one in kinds["networks"]])
+    if kind == "scratch":
         return LandmarkNet(classes, NetSettings(**kinds))
     return build_transfer(kinds["backbone"], classes, weights=weights, dropout=kinds["dropout"])
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from src.models.classifier import Classifier
 
 DEFAULT_BACKBONE = "tf_efficientnet_lite2"
+BACKBONES = (DEFAULT_BACKBONE, "tf_efficientnet_lite0")  # of the committed ensemble
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,11 @@ class TransferNet(Classifier):
         """Freeze the whole backbone: its weights, and its batch-norm statistics too."""
         self.unfreeze(0)
 
-    def unfreeze(self, last: int | None = None) -> None:
-        """Let the last so many blocks of the backbone train, or all of them; the others stay frozen."""
+    def unfreeze(self, share: float = 1.0) -> None:
+        """Let the last blocks of the backbone train, this share of them in [0, 1]; the others stay frozen."""
         layers = self.layers
-        self.backbone.requires_grad_(last is None)
-        for layer in layers[max(0, len(layers) - (len(layers) if last is None else last)) :]:
+        self.backbone.requires_grad_(share == 1)
+        for layer in layers[len(layers) - round(share * len(layers)) :]:
             layer.requires_grad_(True)
         self.train(self.training)
 

@@ -14,6 +14,7 @@ line, `fit` alone (then there is one phase). ``model.json`` of an export holds t
         "pictures": 5000,                          # that it was trained on, of no landmark too
         "background": True,                        # whether there were any of no landmark
         "versions": {"python": "3.11.2", "torch": "2.15.0", "torchvision": "…", "timm": "…"},
+        "others": [{…}],                           # of an ensemble: the same of its other networks
     }
 """
 
@@ -29,12 +30,16 @@ import pandas as pd
 import torch
 
 from src.data.folders import Pictures, load_pictures
-from src.models.checkpoints import load_checkpoint, save_checkpoint
+from src.models.checkpoints import CheckpointError, load_checkpoint, restore, save_checkpoint
 from src.models.classifier import Classifier
+from src.models.ensemble import Ensemble
 from src.models.pretrained import TransferNet
 from src.training import distributed as parallel
 from src.training.loop import fit
 from src.training.recipes import Recipe, TrainSettings
+
+# what networks of an ensemble share: none may have learnt from what another is validated on
+ALIKE = ("class_names", "fingerprint", "size", "mean", "std", "background")
 
 
 def run_recipe(
@@ -74,7 +79,7 @@ def run_recipe(
                 )
             model.load_state_dict(begin)
             if isinstance(model, TransferNet):
-                model.unfreeze(recipe.unfrozen.get(phase))
+                model.unfreeze(recipe.unfrozen.get(phase, 1.0))
             runs.append(Path(folder) / (f"{phase}{number}" if number else phase))
             history = fit(model, pictures, once, runs[-1], phase=phase, before=trained, on_epoch=on_epoch)
             histories.append(history.assign(phase=phase, seed=once.seed))
@@ -104,6 +109,30 @@ def _load(model: Classifier, recipe: Recipe, settings: TrainSettings, **options:
         processes=parallel.processes(),
         **options,
     )
+
+
+def restore_runs(runs: Sequence[str | Path]) -> tuple[Classifier, dict]:
+    """The best network of a run, or the ensemble of those of several, in evaluation mode.
+
+    Returns:
+        The network, and everything else that the checkpoint of the first says; its ``trained`` holds those
+        of the others as ``others``.
+
+    Raises:
+        CheckpointError: a run has no network, or two differ in what they were trained or validated on.
+    """
+    networks, states = zip(*(restore(Path(run) / "best.pt") for run in runs), strict=True)
+    for run, state in zip(runs, states, strict=True):
+        for fact in ALIKE:
+            if state[fact] != states[0][fact]:
+                raise CheckpointError(
+                    f"{run} and {runs[0]} were not trained on the same pictures alike ({fact}): they "
+                    "cannot be an ensemble."
+                )
+    if len(states) == 1:
+        return networks[0], states[0]
+    trained = states[0]["trained"] | {"others": [state["trained"] for state in states[1:]]}
+    return Ensemble(networks).eval(), states[0] | {"trained": trained}
 
 
 def average_runs(runs: Sequence[Path], folder: Path) -> Path:
