@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from src.data.decoded import content_digests
 from src.data.folders import UNKNOWN, PictureLoader, Pictures
 from src.evaluation.predictions import Predictions, extract_features
+from src.evaluation.statistics import wilson_interval
 from src.inference.exporter import Calibration
 from src.inference.space import fit_space
 from src.models.classifier import Classifier
@@ -59,7 +60,8 @@ def choose_threshold(
 
     The lowest one at which the share `aim` of all tags in a library is right, `LANDMARK_SHARE` of whose
     photos show a landmark. Where that would answer less than `coverage` of the landmark photos, or nothing
-    is known of `unknown` photos, the highest one that answers so many of them.
+    is known of `unknown` photos, the highest one that answers so many of them. Of how many unknown photos
+    are answered the upper end of Wilson's 95 % interval counts: none of a few hundred is not none at all.
 
     Args:
         predictions: of validation pictures.
@@ -73,7 +75,8 @@ def choose_threshold(
     enough = int(np.argmax(answered >= coverage))
     if unknown is None or not len(unknown):
         return float(known[enough])
-    wrong = (np.asarray(unknown, dtype=np.float64)[None] >= known[:, None]).mean(axis=1)
+    among = (np.asarray(unknown, dtype=np.float64)[None] >= known[:, None]).sum(axis=1)
+    wrong = np.array([wilson_interval(int(count), len(unknown))[1] for count in among])
     tags = LANDMARK_SHARE * answered + (1 - LANDMARK_SHARE) * wrong
     reached = np.flatnonzero(LANDMARK_SHARE * right / tags >= aim)
     return float(known[max(enough, reached.max(initial=0))])
