@@ -119,7 +119,7 @@ def draw(
 
 
 def signs(own: Own, photos: Photos) -> tuple[np.ndarray, np.ndarray]:
-    """The signs of the most similar own landmark ``(N, 6)``, and its number ``(N,)``."""
+    """The signs of the most similar own landmark ``(N, 7)``, and its number ``(N,)``."""
     best = [similar[0] for _, similar in own.compare(photos.answers)]
     return np.stack([one.signs for one in best]), np.array([one.number for one in best])
 
@@ -219,7 +219,7 @@ def cost(predictor: Predictor, examples: Sequence[Example], photos: Photos) -> s
         str(n): Taught(Landmark(str(n), str(n)), tuple(np.random.default_rng(n).choice(examples, 5)))  # type: ignore[arg-type]
         for n in range(MANY)
     }
-    own = Own(predictor.space(), taught, predictor.landmarks, predictor.known_threshold)
+    own = Own.beside(predictor, taught)
     start = time.perf_counter()
     own.judge(photos.answers)
     return f"{1000 * (time.perf_counter() - start) / len(photos.answers):.2f}"

@@ -73,7 +73,7 @@ def _check_own(own: Path, export: Path) -> None:
     from src.inference.export_file import read_export
     from src.inference.own_file import load_own
 
-    load_own(own, read_export(export).info.get("space", ""))
+    load_own(own, read_export(export).info.get("own_space", ""))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -241,9 +241,7 @@ def _own(args: argparse.Namespace, predictor: Answering) -> tuple[Path, dict[str
 
 
 def _weighed(taught: dict[str, Taught], predictor: Answering) -> Own | None:
-    if not taught:
-        return None
-    return Own(predictor.space(), taught, predictor.landmarks, predictor.known_threshold)
+    return Own.beside(predictor, taught) if taught else None
 
 
 def _table(args: argparse.Namespace, names: Names) -> list[Decision] | None:

@@ -58,7 +58,7 @@ def plain_space(width=256):
 class PlacePredictor(FakePredictor):
     """Sees places that it does not know in dark photos, as `view` paints them."""
 
-    info = FakePredictor.info | {"space": "a space"}
+    info = FakePredictor.info | {"own_space": "a space"}
 
     def space(self):
         return plain_space()

@@ -10,6 +10,7 @@ from src.inference.own import (
     GUESSES,
     NEEDED,
     SHOWN,
+    STRANGERS,
     WEIGHTS,
     Example,
     Own,
@@ -17,20 +18,21 @@ from src.inference.own import (
     Taught,
 )
 from src.inference.report import PhotoReport, final_answers
-from src.inference.space import Space, packed
+from src.inference.space import Space, packed, unit
 from src.landmarks.answer import Answer, Guess
 from src.landmarks.table import Landmark
 
 WIDTH, THRESHOLD = 12, 0.8
 BUILT_IN = [Landmark("00.Taj_Mahal", "Taj Mahal", "Agra"), Landmark("01.Eiffel_Tower", "Eiffel Tower")]
 # features are compared as they are; the built-in landmarks are the first two axes, the crowd is the third
-SPACE = Space(np.zeros(WIDTH), np.eye(WIDTH)[:, :1], np.ones(1), np.eye(WIDTH)[:2], np.eye(WIDTH)[2:3])
+AXES = np.eye(WIDTH)
+SPACE = Space(np.zeros(WIDTH), AXES[:, :1], np.ones(1), AXES[:2], AXES[2:3], AXES[:0])
 
 
-def needed(spoken, known):
-    """The cosine from which a place with one example and nothing like it is named: four signs are equal."""
+def needed(spoken, known, examples=1):
+    """The cosine from which a place with nothing else like it is named: four signs are equal."""
     weights, odds = WEIGHTS[int(spoken)], math.log(known / (1 - known))
-    return float((NEEDED[int(spoken)] - weights[4] - weights[5] * odds) / weights[:4].sum())
+    return float((NEEDED[int(spoken)] - weights[4] / examples - weights[5] * odds) / weights[:4].sum())
 
 
 def features(*axes, like=1.0, rest=11):
@@ -87,9 +89,9 @@ def test_a_photo_of_a_taught_place_is_named_and_others_are_not():
 @pytest.mark.parametrize("spoken", [False, True], ids=["over silence", "over another name"])
 @pytest.mark.parametrize("threshold", [0.6, 0.92])
 def test_a_place_is_named_exactly_where_the_evidence_suffices(spoken, threshold):
-    place = own(taught("Place", features(4)), threshold=threshold)
+    place = own(taught("Place", *[features(4)] * 10), threshold=threshold)
     known = threshold + 0.01 if spoken else threshold - 0.2
-    least = needed(spoken, known)
+    least = needed(spoken, known, 10)
     for like in (least - 0.01, least + 0.01):
         [found] = place.judge([answer(features(4, like=like), known, 0.0, threshold=threshold)])
         before = "Taj Mahal" if spoken else None
@@ -102,7 +104,7 @@ def test_a_probability_is_that_of_the_logistic_regression():
     [found] = place.judge([answer(seen, 0.5, 0.0)])
     vector = np.frombuffer(seen, np.uint8).astype(float)
     cosine = vector[4] / np.linalg.norm(vector)
-    evidence = WEIGHTS[0] @ [*[cosine] * 4, 1, 0]
+    evidence = WEIGHTS[0] @ [*[cosine] * 4, 1, 0, 0]
     odds = math.exp(evidence - NEEDED[0]) * THRESHOLD / (1 - THRESHOLD)
     assert found.known == pytest.approx(odds / (1 + odds), abs=1e-4)
 
@@ -140,6 +142,17 @@ def test_what_looks_like_photos_of_no_landmark_is_less_sure():
     [(_, [found])] = own(taught("Kitchen", features(2, 4))).compare([answer(features(2, 4, like=0.9))])
     assert found.signs[3] == pytest.approx(found.signs[0] - 0.9 / math.sqrt(2), abs=0.01)
     assert found.signs[1] == found.signs[2] == found.signs[0]
+
+
+def test_a_place_that_looks_like_many_others_is_less_sure():
+    """By the mean cosine of the nearest photos of no landmark to the mean of its examples."""
+    cosines = np.linspace(0.1, 0.9, STRANGERS + 3)
+    cohort = np.outer(cosines, AXES[4]) + np.outer(np.sqrt(1 - cosines**2), AXES[10])
+    space = replace(SPACE, cohort=cohort)
+    expected = float(cosines[-STRANGERS:].mean())
+    [(_, pair)] = own(taught("Kitchen", features(4)), BRIDGE, space=space).compare([answer(features(4))])
+    assert [one.signs[6] for one in pair] == pytest.approx([expected, 0], abs=0.01)
+    assert (WEIGHTS[:, 6] < 0).all()
 
 
 def test_order_of_landmarks_and_examples_does_not_matter():
@@ -243,6 +256,7 @@ def test_more_examples_are_compared_with_one_by_one():
 def test_how_well_a_place_is_known_is_what_its_other_photos_say():
     """As if each photo were judged by all others, with everything else that was taught."""
     generator = np.random.default_rng(3)
+    space = replace(SPACE, cohort=unit(generator.random((STRANGERS + 3, WIDTH))))
     for _ in range(20):
         center = generator.random(WIDTH) ** 3
         seen = [packed((center + generator.normal(0, 0.5, WIDTH)).clip(0)) for _ in range(6)]
@@ -250,10 +264,10 @@ def test_how_well_a_place_is_known_is_what_its_other_photos_say():
         expected = 0
         for i in range(6):
             others = taught("Place", *(seen[:i] + seen[i + 1 :]))
-            [(_, similar)] = own(others).compare([answer(seen[i])])
-            signs = [*similar[0].signs[:5], 0]  # at even odds of the network
+            [(_, similar)] = own(others, space=space).compare([answer(seen[i])])
+            signs = [*similar[0].signs[:5], 0, similar[0].signs[6]]  # at even odds of the network
             expected += WEIGHTS[0] @ signs >= NEEDED[0]
-        assert own(place).fit("Place").recognised == expected
+        assert own(place, space=space).fit("Place").recognised == expected
 
 
 def test_a_photo_of_something_else_among_the_examples_is_found():

@@ -34,7 +34,7 @@ from src.inference.own_file import (
     save_own,
     to_bytes,
 )
-from src.inference.space import Space
+from src.inference.space import Space, unit
 from src.landmarks.answer import Answer, Guess
 from src.landmarks.table import Landmark
 
@@ -379,7 +379,7 @@ def test_a_lock_is_given_back_after_a_failure(tmp_path):
 
 def test_ten_thousand_own_landmarks_are_read_and_judged():
     """With as many features as the committed model has."""
-    width, generator = 1280, np.random.default_rng(0)
+    width, generator = 2560, np.random.default_rng(0)
     features = generator.integers(0, 256, (MOST_LANDMARKS, width), np.uint8)
     taught = {}
     for i, row in enumerate(features):
@@ -388,7 +388,8 @@ def test_ten_thousand_own_landmarks_are_read_and_judged():
         taught[name] = Taught(Landmark(name, name, "Somewhere"), (example,))
     data = to_bytes(taught, EXPORT)
     start = time.monotonic()
-    space = Space(np.zeros(width), np.eye(width)[:, :1], np.ones(1), np.eye(width)[:2], np.zeros((0, width)))
+    axes, cohort = np.eye(width, dtype=np.float32), unit(generator.random((300, width), np.float32))
+    space = Space(axes[0] * 0, axes[:, :1], axes[0, :1], axes[:2], axes[:0], cohort)
     own = Own(space, from_bytes(data, EXPORT), [Landmark("a", "a"), Landmark("b", "b")], 0.9)
     silent = Answer.judged([Guess(Landmark("a", "a"), 0.01)], 0.01, 0.9, features[1234].tobytes())
     [found] = own.judge([silent])

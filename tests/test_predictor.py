@@ -41,6 +41,20 @@ def digest_of(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def test_a_space_of_before_takes_no_own_landmarks(export, tmp_path):
+    """It lacks what they are compared with now, and was named otherwise in ``model.json``."""
+    older = tmp_path / "older.pt"
+    with zipfile.ZipFile(export) as old, zipfile.ZipFile(older, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            new.writestr(
+                name, data.replace(b'"own_space"', b'"space"') if name.endswith("model.json") else data
+            )
+    found = Predictor.load(older)
+    assert Predictor.load(export).space_id and not found.space_id
+    assert found.space_file == b""
+
+
 @pytest.mark.skipif(not shutil.which("sha256sum"), reason="needs sha256sum")
 @pytest.mark.parametrize("mode", ["--text", "--binary"])
 @pytest.mark.parametrize("name", NAMES)

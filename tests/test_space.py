@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from src.inference.space import GROUPS, RANK, SHRINKAGE, Space, fit_space, packed, unit, unpacked
+from src.inference.space import COHORT, GROUPS, RANK, SHRINKAGE, Space, fit_space, packed, unit, unpacked
 
 
 def samples(places=6, each=30, width=5, seed=0):
@@ -69,7 +69,16 @@ def test_photos_of_no_landmark_are_grouped_by_what_they_look_like():
     order = np.argsort(few[:, 0])
     expected = space.whitened(kinds[:2])
     assert few[order] == pytest.approx(expected[np.argsort(expected[:, 0])], abs=1e-5)
-    assert fit_space(features, owners).crowd.shape == (0, 5)
+    assert fit_space(features, owners).crowd.shape == fit_space(features, owners).cohort.shape == (0, 5)
+
+
+def test_some_photos_of_no_landmark_are_kept_as_they_are():
+    features, owners = samples()
+    unknown = np.random.default_rng(5).normal(size=(COHORT + 50, 5))
+    space = fit_space(features, owners, unknown)
+    distances = np.linalg.norm(space.cohort[:, None] - space.whitened(unknown), axis=2)
+    assert len(space.cohort) == COHORT == len(set(distances.argmin(axis=1)))
+    assert distances.min(axis=1).max() < 1e-5
 
 
 def test_length_of_features_says_nothing():
@@ -87,7 +96,7 @@ def test_a_space_comes_back_from_its_file():
     features, owners = samples()
     space = fit_space(features, owners, samples(seed=1)[0])
     again = Space.from_bytes(space.to_bytes())
-    for name in ("center", "axes", "factors", "means", "crowd"):
+    for name in ("center", "axes", "factors", "means", "crowd", "cohort"):
         assert getattr(again, name) == pytest.approx(getattr(space, name), abs=1e-3)
         assert getattr(again, name).dtype == np.float32
     assert again.whitened(features) == pytest.approx(space.whitened(features), abs=2e-3)

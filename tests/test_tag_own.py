@@ -44,7 +44,7 @@ def features_of(colour):
 class Colours(FakePredictor):
     """As the fake of all tests, and what it saw is the colour."""
 
-    info = FakePredictor.info | {"space": EXPORT}
+    info = FakePredictor.info | {"own_space": EXPORT}
 
     def predict(self, pictures):
         return [
@@ -58,7 +58,14 @@ class Colours(FakePredictor):
     def space(self):
         means = np.stack([features_of(colour) for colour in ((200, 40, 40), (40, 200, 40), (40, 40, 200))])
         nothing = np.zeros((WIDTH, 1), np.float32)
-        return Space(center=nothing[:, 0], axes=nothing, factors=np.ones(1), means=means, crowd=nothing.T[:0])
+        return Space(
+            center=nothing[:, 0],
+            axes=nothing,
+            factors=np.ones(1),
+            means=means,
+            crowd=nothing.T[:0],
+            cohort=nothing.T[:0],
+        )
 
 
 @pytest.fixture
@@ -203,7 +210,7 @@ def test_a_smallest_confidence_counts_for_own_landmarks():
     guesses = (Guess(LANDMARKS[0], 0.01),)
     report = PhotoReport("a.jpg", "a", answer=Answer(guesses, 0.01, False, packed(blend)))
     taught = {HOUSE: Taught(Landmark(HOUSE, HOUSE), (example_of(PINK),))}
-    weighed = Own(network.space(), taught, network.landmarks, network.known_threshold)
+    weighed = Own.beside(network, taught)
     shares = {}
     for threshold in (0.05, 0.6, 0.999):
         [revised] = final_answers([report], threshold, 3, own=weighed)

@@ -76,7 +76,7 @@ def named(tiny_export, colour, path=FILE):
     """What a photo is named with the own landmarks of the file."""
     predictor = Predictor.load(tiny_export)
     taught = load_own(path, predictor.space_id)
-    own = Own(predictor.space(), taught, predictor.landmarks, predictor.known_threshold)
+    own = Own.beside(predictor, taught)
     data = photo(Path("asked.jpg"), colour, seed=99).read_bytes()
     report = answer_report(read_report(data, "asked.jpg", short_side=64, thumbnail_side=1), predictor)
     [found] = final_answers([report], predictor.known_threshold, 3, own=own)

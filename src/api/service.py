@@ -96,7 +96,7 @@ class Service:
                 model = self._load()
                 if self._own_file:
                     taught = load_own(self._own_file, model.space_id)
-                    self.own = Own(model.space(), taught, model.landmarks, model.known_threshold)
+                    self.own = Own.beside(model, taught)
                 self._model = model
             return self._model
 

@@ -10,11 +10,12 @@ import ipywidgets as widgets
 
 from src.app.parts import classed, quiet_button, replace_in
 from src.app.wording import alert, apology
+from src.inference.own_file import LONGEST
 from src.landmarks.evidence import Taken, is_on_earth
 from src.landmarks.table import Landmark
 from src.landmarks.tags import clean, split_tags
 from src.landmarks.worldmap import map_to_pick_on
-from src.library.decisions import LONGEST, Names
+from src.library.decisions import Names
 
 _NUMBER = r"([-+−]?\d{1,3}(?:\.\d+)?)\s*°?\s*"
 _POSITION = re.compile(rf"{_NUMBER}([NS]?)\s*[,;\s]\s*{_NUMBER}([EW]?)", re.IGNORECASE)

@@ -59,7 +59,7 @@ class Answering:
     @property
     def space_id(self) -> str:
         """Tells in which `Space` features are; empty where the export has none, so nothing can be taught."""
-        return self.info.get("space", "")
+        return self.info.get("own_space", "")
 
     def space(self) -> Space:
         """Where own landmarks are compared; to be asked for only where there is a `space_id`."""

@@ -27,7 +27,7 @@ class ExportFile:
         path: the file.
         info: the contents of its ``model.json``.
         graphs: the ONNX graphs `NETWORK` and `ANSWER`; none in exports from before they were carried.
-        space: the file `SPACE`; empty in exports from before it was carried.
+        space: the file `SPACE`; empty in exports from before it was what it is now.
         tensors: what the graphs name as external data: files that TorchScript has saved its tensors in.
     """
 
@@ -61,13 +61,13 @@ def read_export(path: str | Path) -> ExportFile:
                 onnx = info.get("onnx", {"graphs": {}, "tensors": []})
                 graphs = {name: archive.read(names[f"extra/{name}"]) for name in onnx["graphs"]}
                 tensors = {name: archive.read(names[name]) for name in onnx["tensors"]}
-                space = archive.read(names[f"extra/{SPACE}"]) if info.get("space") else b""
+                space = archive.read(names[f"extra/{SPACE}"]) if info.get("own_space") else b""
         except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
             raise ValueError(f"{path} is not an export of this project: run the notebooks again.") from error
     for name, graph in graphs.items():
         if hashlib.sha256(graph).hexdigest() != onnx["graphs"][name]:
             raise ValueError(f"{name} in {path} is damaged: fetch the file again.")
-    if space and space_id(space) != info["space"]:
+    if space and space_id(space) != info["own_space"]:
         raise ValueError(f"{SPACE} in {path} is damaged: fetch the file again.")
     return ExportFile(path, info, graphs, tensors, space)
 

@@ -226,7 +226,7 @@ def _write(model: Exported, path: Path, info: dict, check: Callable[[Path], None
     onnx = {name: graph.SerializeToString() for name, graph in graphs.items()}
     sums = {name: hashlib.sha256(graph).hexdigest() for name, graph in onnx.items()}
     further = {"views": asdict(views), "onnx": {"graphs": sums, "tensors": tensors}}
-    about = info | further | ({"space": space_id(space)} if space else {})
+    about = info | further | ({"own_space": space_id(space)} if space else {})
     return _save(scripted, path, about, onnx | ({SPACE: space} if space else {}), check)
 
 

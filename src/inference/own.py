@@ -1,6 +1,6 @@
 """Landmarks of a person's own: taught with a few photos, and weighed against those that the network knows.
 
-Nothing is trained. A photo is compared with the examples of each own landmark in the export's `Space`; six
+Nothing is trained. A photo is compared with the examples of each own landmark in the export's `Space`; seven
 signs say whether it shows the most similar one, and a logistic regression weighs them. Its weights were
 fitted once, on landmarks that a network was trained without (`benchmarks/own_landmarks.py`), and never on
 photos of the places that a person teaches.
@@ -14,21 +14,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from src.inference.answers import Answering
 from src.inference.space import Space, unit, unpacked
 from src.landmarks.answer import Answer, Guess
 from src.landmarks.table import Landmark
 
 GUESSES = 5
 RIVALS = 10  # own landmarks whose examples are looked at one by one: those with the nearest means
+STRANGERS = 5  # photos of no landmark, the nearest ones, whose mean cosine to an own landmark counts
 SHOWN = 3  # own landmarks among the guesses, at most: the most similar ones
 BATCH = 500  # photos that are compared at a time: some 10 MB
 NEGLIGIBLE = 0.01  # probability below which an answer stays as it was
 # Of the signs in `Own._signs`, where the network names nothing, and where it names a landmark; and the
 # evidence from which an own one is named then. Fitted by benchmarks/own_landmarks.py, which prints them.
 WEIGHTS = np.array(
-    [[-2.31, 11.84, 4.87, 11.47, 0.728, 0.217], [-2.59, 13.81, 8.57, 3.89, 1.44, -0.247]], np.float32
+    [[-3.71, 11.41, 8.21, 8.46, 0.744, -0.0838, -11.84], [2.21, 10.11, 8.85, -3.59, 1.82, -0.230, -6.83]],
+    np.float32,
 )
-NEEDED = (2.92, 3.55)
+NEEDED = (0.81, 1.50)
 MISFIT = 0.08  # 5 % of photos are less similar to the mean of their landmark, and most photos of other places
 ALIKE = 0.45  # 1 of 1,000 pairs of means is more similar
 ALIKE_KNOWN = 0.75  # 1 % of the means are more similar to that of a built-in landmark
@@ -81,7 +84,7 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class Similar:
-    """An own landmark by its number, and the signs ``(6,)`` that a photo shows it, see `WEIGHTS`."""
+    """An own landmark by its number, and the signs ``(7,)`` that a photo shows it, see `WEIGHTS`."""
 
     number: int
     signs: np.ndarray
@@ -119,6 +122,12 @@ class Own:
         self._names_of = [[example.name for example in one.examples] for one in taught.values()]
         means = [unit(examples.mean(axis=0)) for examples in self._examples]
         self._means = np.stack(means) if means else np.zeros((0, len(space.center)), np.float32)
+        self._common = self._commonness(self._means)
+
+    @classmethod
+    def beside(cls, model: Answering, taught: Mapping[str, Taught]) -> Own:
+        """Own landmarks beside those of a model that has a space."""
+        return cls(model.space(), taught, model.landmarks, model.known_threshold)
 
     def judge(self, answers: Sequence[Answer]) -> list[Answer]:
         """The answers with own landmarks among their guesses, where a photo looks like one.
@@ -153,6 +162,15 @@ class Own:
             places[start : start + BATCH] = self._space.whitened(some)
         return places
 
+    def _commonness(self, means: np.ndarray) -> np.ndarray:
+        """How near photos of no landmark come to own ones with these means ``(N, F)``: ``(N,)``.
+
+        Some places look like many others. So scores are normalised by a cohort of impostors for speakers, too
+        (Auckenthaler et al., Digital Signal Processing 10, 2000).
+        """
+        nearest = np.sort(self._space.cohort @ means.T, axis=0)[-STRANGERS:]
+        return nearest.mean(axis=0) if len(nearest) else np.zeros(len(means), np.float32)
+
     def _similar(
         self, place: np.ndarray, near: np.ndarray, built_in: np.ndarray, crowd: np.ndarray, known: float
     ) -> list[Similar]:
@@ -164,7 +182,8 @@ class Own:
         similar = []
         for number, (similarity, c) in enumerate(pairs[:SHOWN]):
             rival = pairs[1 if number == 0 else 0][0] if len(pairs) > 1 else 0.0
-            signs = self._signs(similarity, c, rival, built_in, crowd, known, len(self._examples[c]))
+            examples, common = len(self._examples[c]), float(self._common[c])
+            signs = self._signs(similarity, c, rival, built_in, crowd, known, examples, common)
             similar.append(Similar(c, signs))
         return similar
 
@@ -177,17 +196,18 @@ class Own:
         crowd: np.ndarray,
         known: float,
         examples: int,
+        common: float,
     ) -> np.ndarray:
-        """What speaks for own landmark ``c``, ``(6,)``.
+        """What speaks for own landmark ``c``, ``(7,)``.
 
         The similarity, and what it is more than that to other own landmarks, to built-in ones (one that is
         both is no rival of its own), and to photos of no landmark; how few examples there are; the network's
-        own log odds.
+        own log odds; and how common its looks are.
         """
         others = np.delete(built_in, self._built_in[c]) if self._built_in[c] >= 0 else built_in
         rivals = max(rival, 0.0), float(others.max(initial=0.0)), float(crowd.max(initial=0.0))
         leads = (similarity - other for other in rivals)
-        return np.array([similarity, *leads, 1 / examples, _log_odds(known)], np.float32)
+        return np.array([similarity, *leads, 1 / examples, _log_odds(known), common], np.float32)
 
     def _guess(self, similar: Similar, answer: Answer) -> Guess:
         """An own landmark with a probability that reaches the threshold where it is to be named.
@@ -213,11 +233,12 @@ class Own:
         recognised, misfits = 0, []
         for i, place in enumerate(examples):
             rest = np.delete(examples, i, axis=0)
-            mean = float(unit(rest.mean(axis=0)) @ place)
+            middle = unit(rest.mean(axis=0))
+            mean, common = float(middle @ place), float(self._commonness(middle[None])[0])
             similarity = (mean + float((rest @ place).max())) / 2
             own_rival = float((np.delete(self._means, c, axis=0) @ place).max(initial=0.0))
             known_ones, crowd = self._space.means @ place, self._space.crowd @ place
-            signs = self._signs(similarity, c, own_rival, known_ones, crowd, 0.5, len(rest))
+            signs = self._signs(similarity, c, own_rival, known_ones, crowd, 0.5, len(rest), common)
             recognised += float(WEIGHTS[0] @ signs) >= NEEDED[0]
             if mean < MISFIT:
                 misfits.append(names[i])

@@ -64,9 +64,13 @@ def read_report(data: bytes, name: str, *, short_side: int, thumbnail_side: int)
     """
     photo = open_photo(data, name)
     picture = photo.picture(short_side)
-    digest = blake2b(data, digest_size=16).hexdigest()
     thumbnail, taken = _thumbnail(picture, thumbnail_side), read_taken(photo)
-    return PhotoReport(name, digest, photo.format, picture, thumbnail, taken, note=photo.note)
+    return PhotoReport(name, content_of(data), photo.format, picture, thumbnail, taken, note=photo.note)
+
+
+def content_of(data: bytes) -> str:
+    """What tells the content of one photo file from another: its digest, 32 hexadecimal digits."""
+    return blake2b(data, digest_size=16).hexdigest()
 
 
 def answer_report(report: PhotoReport, predictor: Answering) -> PhotoReport:

@@ -15,6 +15,7 @@ import numpy as np
 
 SHRINKAGE = 0.3  # of the covariance towards a multiple of the identity; chosen on landmarks left out
 GROUPS = 64  # of photos that show no landmark
+COHORT = 300  # single photos of these
 RANK = 64  # directions that are shrunk; with all of them it is no better
 
 
@@ -28,6 +29,7 @@ class Space:
         factors: by what each is shrunk, in (0, 1], ``(R,)``.
         means: unit vectors of the landmarks' means, ``(classes, F)``.
         crowd: unit vectors of the means of groups of photos that show no landmark, ``(G, F)``; perhaps none.
+        cohort: unit vectors of some of these photos, ``(U, F)``; perhaps none.
     """
 
     center: np.ndarray
@@ -35,6 +37,7 @@ class Space:
     factors: np.ndarray
     means: np.ndarray
     crowd: np.ndarray
+    cohort: np.ndarray
 
     def whitened(self, features: np.ndarray) -> np.ndarray:
         """Unit vectors ``(N, F)`` of features ``(N, F)``; cosines between them tell places apart."""
@@ -71,19 +74,21 @@ def fit_space(features: np.ndarray, owners: np.ndarray, unknown: np.ndarray | No
     variances = (1 - SHRINKAGE) * variances + SHRINKAGE * usual
     rest = variances[:-RANK].mean() if len(variances) > RANK else variances.min()
     factors = np.sqrt(np.minimum(1, rest / np.maximum(variances[-RANK:], np.finfo(float).tiny)))
-    parts = placed.mean(axis=0), axes[:, -RANK:], factors, means, means[:0]
+    parts = placed.mean(axis=0), axes[:, -RANK:], factors, means, means[:0], means[:0]
     found = Space(*(part.astype(np.float32) for part in parts))
     whitened = found.whitened(features)
     means = np.stack([whitened[owners == owner].mean(axis=0) for owner in range(owners.max() + 1)])
-    return replace(found, means=unit(means), crowd=_crowd(found, unknown))
+    if unknown is not None and len(unknown):
+        seen = found.whitened(unknown)
+        chosen = np.random.default_rng(0).permutation(len(seen))[:COHORT]
+        found = replace(found, crowd=_crowd(seen), cohort=seen[chosen])
+    return replace(found, means=unit(means))
 
 
-def _crowd(space: Space, unknown: np.ndarray | None) -> np.ndarray:
-    if unknown is None or not len(unknown):
-        return space.crowd
+def _crowd(seen: np.ndarray) -> np.ndarray:
     from sklearn.cluster import KMeans  # here, as this module travels with the app, and fitting does not
 
-    groups = KMeans(min(GROUPS, len(unknown)), random_state=0, n_init=1).fit(space.whitened(unknown))
+    groups = KMeans(min(GROUPS, len(seen)), random_state=0, n_init=1).fit(seen)
     return unit(groups.cluster_centers_).astype(np.float32)
 
 

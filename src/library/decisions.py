@@ -18,13 +18,13 @@ from itertools import groupby
 from pathlib import Path
 
 from src.files import printable
+from src.inference.own_file import LONGEST
 from src.landmarks.evidence import Taken
 from src.landmarks.table import Landmark, describe
 from src.landmarks.tags import Language, Tags, clean, confirmed_tags
 from src.library.records import Record, unguarded
 
 COLUMNS = ("approve", "landmark", "correct", "probability", "probability_alone", "country", "path", "content")
-LONGEST = 200  # characters of a name
 _YES, _NO = ("yes", "y", "true", "1", "x"), ("no", "n", "false", "0", "")
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 
 from src.files import explained, safe_name, write
 from src.inference.own import Example, Taught
+from src.inference.report import content_of
 from src.landmarks.table import Landmark, class_key
 from src.library.teach_own import is_there
 from src.photos.errors import UNUSABLE
@@ -70,7 +70,7 @@ def _is_unchanged(example: Example) -> bool:
         data = read_photo_file(example.path) if is_there(example) else b""
     except UNUSABLE:
         return False
-    return blake2b(data, digest_size=16).hexdigest() == example.content
+    return content_of(data) == example.content
 
 
 def _class_folder(name: str, landmarks: Sequence[Landmark], root: Path) -> str:

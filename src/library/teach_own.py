@@ -144,7 +144,7 @@ def teach(
         others = {name: one for name, one in taught.items() if name != landmark.name}
         taught = {**taught, landmark.name: Taught(landmark, tuple(examples.values()))}
         save_own(into, taught, predictor.space_id)
-    own = Own(predictor.space(), taught, predictor.landmarks, predictor.known_threshold)
+    own = Own.beside(predictor, taught)
     return Learned(
         taught[landmark.name],
         own.fit(landmark.name),
