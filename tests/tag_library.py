@@ -52,7 +52,7 @@ def plain_space(width=256):
     """A space that shrinks no direction, for features between 0 and 1."""
     center = unit(np.full(width, 0.5, np.float32))
     nothing = np.zeros((width, 1), np.float32), np.ones(1, np.float32)
-    return Space(center, *nothing, np.zeros((3, width), np.float32), np.zeros((0, width), np.float32))
+    return Space(center, *nothing, np.zeros((3, width), np.float32), *[np.zeros((0, width), np.float32)] * 2)
 
 
 class PlacePredictor(FakePredictor):
