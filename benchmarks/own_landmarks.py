@@ -104,7 +104,7 @@ def draw(
     places: int,
 ) -> Draw:
     """Teach some of the new places, and as many that look like ordinary photos, with a few photos each."""
-    chance, space = np.random.default_rng(seed), predictor.space()
+    chance = np.random.default_rng(seed)
     names = sorted(chance.permutation(sorted(set(new.labels)))[:places].tolist())
     rest, taught = np.isin(new.labels, names), {}
     for name in names:
@@ -114,8 +114,7 @@ def draw(
     for number in chance.permutation(len(others))[:places]:
         name, rows = f"home {number}", chance.permutation(len(others[number]))[:count]
         taught[name] = Taught(Landmark(name, name), tuple(others[number][row] for row in rows))
-    own = Own(space, taught, predictor.landmarks, predictor.known_threshold)
-    return Draw(own, list(taught), new.of(rest))
+    return Draw(Own.beside(predictor, taught), list(taught), new.of(rest))
 
 
 def signs(own: Own, photos: Photos) -> tuple[np.ndarray, np.ndarray]:
