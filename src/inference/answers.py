@@ -67,12 +67,13 @@ class Answering:
 
     @property
     def short_side(self) -> int:
-        """Pixels to which a photo may be shrunk before the model's own resizing: twice its input size.
+        """Pixels to which a photo may be shrunk before the model's own resizing: 1.5 times its input size.
 
-        Of 41 photos of 12 megapixels, decoded at a quarter of their size, all kept their likeliest landmark
-        and its probability within 0.02; decoded at an eighth, 5 % changed.
+        JPEG is decoded at an eighth then, not at a quarter, where its short side is 2,688 to 3,583 pixels (for
+        224), as of 12 megapixels. Of 319 labelled photos enlarged to 12 megapixels, with sensor noise and
+        without, both name equally many rightly, answer equally many, and keep the same ones.
         """
-        return 2 * self.info["size"]
+        return 3 * self.info["size"] // 2
 
     def describe_with(self, table: Mapping[str, Landmark]) -> None:
         """Replace the export's facts of landmarks by the user's rows of a table of `read_landmarks`.

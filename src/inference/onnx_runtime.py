@@ -31,14 +31,12 @@ class OnnxRuntime:
     def _run(self, picture: Image.Image) -> list[np.ndarray]:
         """Probabilities ``(1, classes)``, known ``(1,)``, heat ``(1, h, w)`` and features ``(1, F)``."""
         pixels = square(picture, self._size)
-        logits, features, maps = self._network.run(None, {"pixels": pixels})
+        logits, features, maps = seen = self._network.run(None, {"pixels": pixels})
         if self._is_unsure(logits[0]):
-            others = self._network.run(None, {"pixels": seen_again(pixels, self._views["side"])})
-            others[2][0] = others[2][0, :, :, ::-1]  # of the mirror image
-            logits, features, maps = (
-                np.concatenate([first, more]).mean(axis=0, keepdims=True)
-                for first, more in zip((logits, features, maps), others, strict=True)
-            )
+            again = seen_again(pixels, self._views["side"])
+            mirrored, *blurred = [self._network.run(None, {"pixels": view[None]}) for view in again]
+            mirrored[2] = mirrored[2][:, :, :, ::-1]  # as the maps of the picture itself
+            logits, features, maps = (sum(parts) / (1 + len(again)) for parts in zip(seen, mirrored, *blurred))
         values = {"logits": logits, "features": features, "maps": maps}
         needed = (wanted.name for wanted in self._answer.get_inputs())  # not all scores look at features
         return [*self._answer.run(None, {name: values[name] for name in needed}), features]
@@ -63,6 +61,8 @@ def session(exported: ExportFile, name: str) -> onnxruntime.InferenceSession:
     )
     # photos are answered side by side, which keeps all cores busy without any waiting for another
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+    # one picture at a time: what depends on the size of a batch is worked out at once, a tenth of all work
+    settings.add_free_dimension_override_by_name("N", 1)
     settings.log_severity_level = 3  # errors
     return onnxruntime.InferenceSession(exported.graphs[name], settings, providers=["CPUExecutionProvider"])
 
@@ -78,7 +78,7 @@ def square(picture: Image.Image, size: int) -> np.ndarray:
     left, top = (across - size) // 2, (down - size) // 2
     right, bottom = left + size, top + size
     box = left * width / across, top * height / down, right * width / across, bottom * height / down
-    bands = picture.convert("RGB").split()
+    bands = (picture if picture.mode == "RGB" else picture.convert("RGB")).split()
     return np.stack([_resized(band.convert("F"), size, box) for band in bands])[None]
 
 
