@@ -35,7 +35,6 @@ from src.evaluation.metrics import figures
 from src.evaluation.predictions import Predictions, predict_export
 from src.inference.exporter import export
 from src.inference.predictor import Predictor
-from src.models.checkpoints import restore
 from src.models.classifier import Classifier
 from src.models.ensemble import Ensemble
 from src.models.pretrained import BACKBONES, build_transfer
@@ -53,7 +52,7 @@ FIGURES = (
 FORMS = {"minutes": "{:.0f}", "auroc_unknown": "{:.3f}"}  # all others are shares
 # enough to tell the ingredients apart, small enough for a CPU
 SMALL = NetSettings(widths=(32, 64, 128, 256))
-SEEDS = 3  # runs of the last phase, which differ in their seed alone
+SEEDS = 3
 
 
 class PublishedCNN(Classifier):
@@ -154,22 +153,18 @@ def baselines(root: Path, unknown: UnknownPhotos, runs: Path, options: argparse.
 
 
 def seeds(root: Path, unknown: UnknownPhotos, runs: Path, options: argparse.Namespace) -> pd.DataFrame:
-    """The transfer recipe with three runs of its last phase, not one, and the average of their weights.
-
-    The runs differ in their seed alone.
-    """
-    torch.manual_seed(0)
-    model = build_transfer(options.backbone[0], len(list_pictures(root / "train")[2]))
-    recipe = replace(shrunk(RECIPES["transfer"], options.epochs, options.size), runs=SEEDS)
-    _, pictures = run_recipe(model, recipe, root, runs / "transfer", unknown=unknown.learn)
-    last, rows = list(recipe.phases)[-1], {}
-    for number in range(SEEDS):
-        checkpoint = runs / "transfer" / (f"{last}{number}" if number else last) / "last.pt"
-        rows[f"seed {number}"] = _accuracy(restore(checkpoint)[0], pictures)
+    """The transfer recipe three times, with runs that differ in their seed alone, each as an export."""
+    recipe, rows = shrunk(RECIPES["transfer"], options.epochs, options.size), {}
+    for seed in range(SEEDS):
+        phases = {name: replace(phase, seed=seed) for name, phase in recipe.phases.items()}
+        torch.manual_seed(seed)
+        model = build_transfer(options.backbone[0], len(list_pictures(root / "train")[2]))
+        _, pictures = run_recipe(
+            model, replace(recipe, phases=phases), root, runs / f"seed{seed}", unknown=unknown.learn
+        )
+        rows[f"seed {seed}"] = _accuracy(model, pictures)
     table = pd.DataFrame(rows).T
-    table = pd.concat([table, table.agg(["mean", "std"])])
-    table.loc["average of the weights"] = _accuracy(model, pictures)
-    return table
+    return pd.concat([table, table.agg(["mean", "std"])])
 
 
 def _accuracy(network: Classifier, pictures: Pictures) -> dict:

@@ -104,10 +104,10 @@ def look(model: torch.jit.ScriptModule, paths: Sequence[Path]) -> Seen:
     """Ask an export, photo by photo as in the app."""
     features, logits = [], []
     for path in tqdm(paths, unit="photo"):
-        picture = to_tensor(read_picture(path, 2 * model.preprocess.size))[None]
-        of_one, seen, _ = model.infer(model.preprocess(picture))
-        logits.append(of_one)
-        features.append(seen)
+        picture = to_tensor(read_picture(path, 3 * model.preprocess.size // 2))[None]
+        of_logits, of_features, _ = model.infer(model.preprocess(picture))
+        logits.append(of_logits)
+        features.append(of_features)
     return Seen(torch.cat(features), torch.cat(logits))
 
 

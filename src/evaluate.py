@@ -112,6 +112,8 @@ def evaluate(args: argparse.Namespace) -> None:
     folder = (Path(args.data) if args.data else find_data_set(download=False)) / args.split
     known = predictor.class_names
     paths, labels = labelled(folder, known, known_only=args.known_only)
+    if len({one.resolve().name for one in args.also}) < len(args.also):
+        raise DataError("Two folders of --also have one name, which tells their figures apart: rename one.")
     further = {one: labelled(one, known, known_only=args.known_only) for one in args.also}
     photos: list[Path] = []
     for one in args.unknown:

@@ -49,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Stopped; nothing was changed.", file=sys.stderr)
+        goes_on = args.renew or args.export_training
+        print(f"Stopped; {'start again to go on' if goes_on else 'nothing was changed'}.", file=sys.stderr)
         return 130
 
 

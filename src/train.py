@@ -11,7 +11,7 @@ from typing import get_type_hints
 from src import console
 from src.training.recipes import RECIPES, Recipe, TrainSettings
 
-SHOWN = ("phase", "seed", "epoch", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "seconds")
+SHOWN = ("phase", "epoch", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy", "seconds")
 RUN = ("valid_fraction", "split_seed")  # what options change of a recipe as a whole
 
 

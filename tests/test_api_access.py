@@ -45,6 +45,11 @@ def test_images_of_a_request_count_each():
         assert server.labels(photoprism([data_url(RED)]))[0] == 429
 
 
+def test_the_last_photo_that_is_allowed_may_be_a_label_request():
+    with running(rate=2) as server:
+        assert [server.labels(photoprism([data_url(RED)]))[0] for _ in range(3)] == [200, 200, 429]
+
+
 def test_guesses_at_the_token_are_limited():
     with running(rate=3) as server:
         assert [server.ask("GET", "/api/v1/landmarks", token="wrong")[0] for _ in range(4)] == [401] * 3 + [

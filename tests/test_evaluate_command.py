@@ -112,11 +112,12 @@ def test_figures_come_from_photos_as_the_app_reads_them(tmp_path):
     classes = [{"class_name": f"{number}", "name": "A"} for number in range(2)]
     predictor = Recording({"classes": classes, "known_threshold": 0.5, "size": 48})
     predict_export(predictor, [tmp_path / name for name in files])
-    seen = [read_report(data, name, short_side=96, thumbnail_side=8) for name, data in files.items()]
+    side = predictor.short_side
+    seen = [read_report(data, name, short_side=side, thumbnail_side=8) for name, data in files.items()]
     for asked, report in zip(predictor.asked, seen, strict=True):
         assert asked.tobytes() == report.picture.tobytes()
     assert predictor.asked[0].getpixel((0, 0)) == (255, 255, 255)
-    assert min(predictor.asked[1].size) < 2 * 96
+    assert min(predictor.asked[1].size) < 2 * side
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff broken"])
@@ -200,6 +201,9 @@ def test_further_photos_are_judged_by_themselves(export, data, tmp_path, capsys)
     assert result["n"] == 15 and result["n_full_size"] == 5
     assert result["accuracy_full_size"] == pytest.approx(4 / 5)
     assert f"{further}: 80.0% of 5 photos" in capsys.readouterr().out
+    shutil.copytree(further, tmp_path / "other" / "full_size")
+    assert evaluate.main([*arguments, "--also", str(tmp_path / "other" / "full_size")]) == 2
+    assert "Two folders of --also have one name" in capsys.readouterr().err
 
 
 def test_a_class_folder_may_be_missing(export, data, tmp_path):

@@ -198,6 +198,12 @@ def test_what_the_network_says_itself_is_no_other_name():
     assert found.known > 0.9
 
 
+def test_a_built_in_landmark_that_a_table_renames_is_still_that_one():
+    renamed = [replace(BUILT_IN[0], class_name="10.Taj_Mahal", name="Tādsch Mahal"), BUILT_IN[1]]
+    places = Own(SPACE, {"Taj Mahal": taught("Taj Mahal", features(0, 4))}, renamed, THRESHOLD)
+    assert places.landmarks == renamed[:1]
+
+
 def test_a_built_in_landmark_is_no_rival_of_itself():
     seen = [answer(features(0, 4))]
     [(_, [same])] = own(taught("Taj Mahal", features(0, 4))).compare(seen)

@@ -216,6 +216,15 @@ def test_what_is_no_such_file_is_refused_in_one_sentence(data, tmp_path, monkeyp
     assert list(tmp_path.iterdir()) == []  # nothing was unpickled
 
 
+def test_names_in_a_strangers_file_are_such_as_can_be_written():
+    """Half a character is none in UTF-8, and a name on two lines is never found again."""
+    entry = LANDMARK | {"name": "The\n house \ud800", "city": "Ulm\ud800", "tags": ["a\tb", " "]}
+    data = packed(landmarks=[entry], examples=[[SEEN]], features=np.zeros((1, 4), np.uint8))
+    [(name, one)] = from_bytes(data, EXPORT).items()
+    assert name == one.landmark.name == "The house \N{REPLACEMENT CHARACTER}"
+    assert (one.landmark.city, one.landmark.tags) == ("Ulm\N{REPLACEMENT CHARACTER}", ("a b",))
+
+
 def test_a_bomb_is_not_unpacked():
     tracemalloc.start()
     try:

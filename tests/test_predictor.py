@@ -153,6 +153,16 @@ def test_notebook_checks_an_export_before_it_runs_what_that_carries(alone, tmp_p
     assert not (tmp_path / "ran").exists()
 
 
+def test_notebook_finds_the_sum_of_a_name_in_capitals(alone, tmp_path, monkeypatch):
+    named = alone.rename(alone.with_name("Mine.PT"))
+    notebook = (ROOT / "app.ipynb").read_text("utf-8").replace(alone.name, named.name)
+    (tmp_path / "app.ipynb").write_text(notebook, "utf-8")
+    monkeypatch.setattr(f"{__name__}.ROOT", tmp_path)
+    named.with_name(SUMS).write_text(f"{OTHER}  Mine.PT\n")
+    assert "is not the file that SHA256SUMS names" in printed(named)
+    assert not (tmp_path / "ran").exists()
+
+
 @pytest.mark.parametrize("sums", [None, "{0}  my_transfer_exported.pt\n", "{1} *transfer_exported.pt\r\n"])
 def test_notebook_runs_an_export_that_nothing_speaks_against(alone, tmp_path, sums):
     if sums:

@@ -419,7 +419,7 @@ def test_a_new_landmark_stands_where_its_photos_were_taken(album, spots, place):
     assert (landmark.latitude, landmark.longitude) == pytest.approx(place, abs=1e-3)
 
 
-def test_a_place_that_new_examples_contradict_is_given_up_and_others_stay(album):
+def test_a_place_that_new_examples_contradict_is_given_up_and_others_stay(album, capsys):
     teach(HOUSE, example_of(PINK), latitude=48.0, longitude=11.0)
     with_gps(album / "pink0.jpg", 48.1, 11.0, 80)
     say(("pink0.jpg", "yes", HOUSE))
@@ -429,6 +429,7 @@ def test_a_place_that_new_examples_contradict_is_given_up_and_others_stay(album)
     say(("pink1.jpg", "yes", HOUSE))
     run(album, "--learn")
     assert own()[HOUSE].landmark == Landmark(HOUSE, HOUSE)
+    assert capsys.readouterr().out.count(f"{HOUSE} has no position any more") == 1
 
 
 def test_the_place_may_come_from_a_takeout(album):

@@ -1,6 +1,7 @@
 """The command `src.teach`, with a real export: places of a person's own are learned, listed, forgotten."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -332,7 +333,36 @@ def test_more_photos_than_a_place_may_have(run, photos, folder):
         (folder / "many" / f"{n}.jpg").write_bytes(b"never opened")
     status, _, errors = run("House", "many")
     assert status == 2
-    assert errors == ["House would have 101 photos: give it at most 100, the most different ones."]
+    assert errors == ["These are 101 photos: give House at most 100, the most different ones."]
+
+
+def test_of_photos_that_are_added_again_copies_do_not_count_against_the_limit(run, photos, monkeypatch):
+    monkeypatch.setattr("src.library.teach_own.MOST_EXAMPLES", 6)
+    monkeypatch.setattr("src.inference.own_file.MOST_EXAMPLES", 6)
+    assert run("House", *photos)[0] == 0
+    again = [*photos, photo(Path("sixth.jpg"), YELLOW, seed=90)]
+    assert run("House", *again, "--add")[0] == 0
+    assert len(landmarks()["House"].examples) == 6
+    before = FILE.read_bytes()
+    status, _, errors = run("House", photo(Path("seventh.jpg"), YELLOW, seed=91), "--add")
+    assert (status, errors) == (2, ["House would have 7 photos: give it 1 to 6."])
+    assert FILE.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (["House", "1.jpg"], "Stopped; nothing was changed."),
+        (["--renew"], "Stopped; start again to go on."),
+        (["--export-training", "set"], "Stopped; start again to go on."),
+    ],
+)
+def test_stopped_by_hand(run, photos, monkeypatch, step, said):
+    def stop(_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(teach, "_run", stop)
+    assert run(*step) == (130, [], [said])
 
 
 def test_an_export_that_can_be_taught_nothing(run, photos, monkeypatch):
@@ -444,10 +474,9 @@ def test_it_is_renewed_from_photos_that_are_where_they_were(run, photos, former,
 def test_what_was_kept_before_is_never_replaced(run, former):
     Path("my_landmarks.before.npz").write_bytes(b"kept")
     before = FILE.read_bytes()
-    status, _, errors = run("--renew")
-    assert status == 1
-    assert errors[0].startswith("my_landmarks.before.npz cannot be written: a file of this name is there")
-    assert FILE.read_bytes() == before
+    assert run("--renew")[1][-1] == "What was there before is kept in my_landmarks.before1.npz."
+    assert Path("my_landmarks.before.npz").read_bytes() == b"kept"
+    assert Path("my_landmarks.before1.npz").read_bytes() == before
 
 
 def test_nothing_is_kept_where_nothing_is_lost(run, former):
@@ -519,6 +548,16 @@ def test_a_data_set_that_is_there_is_added_to(run, photos, folder):
     assert said[1] == "Old Bridge: 0 photos to 07.Old_Bridge; 1 photo not found where taught"
     assert len(files()) == len(before) + 1
     assert before == {name: (folder / "set" / name).stat().st_mtime_ns for name in before}
+
+
+def test_places_whose_folders_would_have_one_name_stay_apart(run, folder):
+    for name, colour in (("Cafe A/B", YELLOW), ("Cafe A:B", PINK)):
+        run(name, *(photo(folder / f"{colour[2]}{n}.jpg", colour, seed=n) for n in range(3)))
+    lines = run("--export-training", "set")[1]
+    folders = [line.rsplit(" to ", 1)[1] for line in lines[:2]]
+    assert folders[0] == "03.Cafe_A-B" and re.fullmatch(r"04\.Cafe_A-B_[0-9a-f]{6}", folders[1])
+    assert run("--export-training", "set")[1][0].startswith("Cafe A/B: 0 photos to 03.")
+    assert len(files()) == 6
 
 
 def test_no_photo_is_both_trained_and_tested_with(run, folder):

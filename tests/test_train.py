@@ -338,7 +338,6 @@ PHASE = TrainSettings(epochs=1, sizes=(32,), eval_size=32, batch_size=8, lr=1e-2
     "wrong",
     [
         {"valid_fraction": 0.0},
-        {"runs": 0},
         {"phases": {}},
         {"unfrozen": {"haed": 0}},
         {"unfrozen": {"head": 2}},
@@ -361,43 +360,25 @@ def test_phases_of_a_recipe_follow_each_other(data_set, tmp_path):
     assert not torch.equal(model.backbone.conv1.weight, start)
 
 
-def test_the_last_phase_runs_several_times_and_its_weights_are_averaged(data_set, tmp_path):
-    recipe = Recipe({"head": PHASE, "finetune": PHASE}, {"head": 0}, runs=2)
-    model = build_transfer("resnet18", 3, weights=None)
-    history, _ = run_recipe(model, recipe, data_set, tmp_path, workers=0)
-    assert list(history.phase) == ["head", "finetune", "finetune"]
-    assert list(history.seed) == [0, 0, 1]
-    one, other, soup = (
-        restore(tmp_path / run)[0].state_dict()
-        for run in ("finetune/last.pt", "finetune1/last.pt", "soup/best.pt")
-    )
-    assert not torch.equal(one["head.weight"], other["head.weight"])
-    for name, weights in soup.items():
-        if weights.is_floating_point():
-            torch.testing.assert_close(weights, (one[name] + other[name]) / 2)
-            torch.testing.assert_close(weights, model.state_dict()[name])
-
-
 def test_checkpoints_say_in_one_form_how_their_weights_came_about(data_set, tmp_path):
     head = dataclasses.replace(PHASE, lr=0.5)
-    recipe = Recipe({"head": head, "finetune": PHASE}, {"head": 0}, runs=2, valid_fraction=0.3, split_seed=7)
+    recipe = Recipe({"head": head, "finetune": PHASE}, {"head": 0}, valid_fraction=0.3, split_seed=7)
     run_recipe(build_transfer("resnet18", 3, weights=None), recipe, data_set, tmp_path, workers=0)
     train(data_set, tmp_path / "alone")
-    soup, alone = (load_checkpoint(tmp_path / run / "best.pt")["trained"] for run in ("soup", "alone"))
-    assert soup.keys() == alone.keys()
-    assert soup["versions"].pop("torch") == torch.__version__
-    assert {k: v for k, v in soup.items() if k != "versions"} == {
+    both, alone = (load_checkpoint(tmp_path / run / "best.pt")["trained"] for run in ("finetune", "alone"))
+    assert both.keys() == alone.keys()
+    assert both["versions"].pop("torch") == torch.__version__
+    assert {k: v for k, v in both.items() if k != "versions"} == {
         "recipe": "transfer",
         "phases": {"head": dataclasses.asdict(head), "finetune": dataclasses.asdict(PHASE)},
-        "runs": 2,
-        "seeds": [0, 1],
-        "epochs_run": {"head": [1], "finetune": [1, 1]},
+        "seed": 0,
+        "epochs_run": {"head": 1, "finetune": 1},
         "valid_fraction": 0.3,
         "split_seed": 7,
         "pictures": 21,
         "background": False,
     }
-    assert (alone["recipe"], alone["runs"], alone["seeds"]) == ("scratch", 1, [0])
+    assert (alone["recipe"], alone["seed"]) == ("scratch", 0)
     assert alone["phases"] == {"train": dataclasses.asdict(QUICK)}
 
 

@@ -89,11 +89,14 @@ class Access:
             )
 
     def count(self, client: str, photos: int = 1) -> None:
-        """Count photos of a client, unless it has none left; the last ones may be more than it had."""
+        """Count photos of a client, unless it has none left; the last ones may be more than it had.
+
+        None are always allowed.
+        """
         client, now = _network(client), self._clock()
         left, since = self._left.pop(client, (float(self._most), now))
         left = min(float(self._most), left + (now - since) * self._most / 60)
-        allowed = left >= 1
+        allowed = left >= min(1, photos)
         self._left[client] = (left - photos if allowed else left, now)
         while len(self._left) > CLIENTS:
             self._left.popitem(last=False)

@@ -44,7 +44,7 @@ class Correcting(widgets.VBox):
         if confirmed is None:
             self._put(quiet_button("It is …", self._open))
         else:
-            sentence = "<p>You said so. Now it helps to know other photos of this place.</p>"
+            sentence = "<p>You said so. It teaches the app until you remove it under My landmarks.</p>"
             back = quiet_button("Take back", lambda: self._answer(None))
             self._put(classed(widgets.HBox([widgets.HTML(sentence), back]), "lt-said"))
 

@@ -256,7 +256,8 @@ class Host(Voila):
         return ready
 
     def _start_network(self) -> None:
-        command = [sys.executable, "-m", "src.inference.shared", self.export, os.environ[ADDRESS]]
+        export = str(Path(self.export).resolve())  # as it runs in another folder
+        command = [sys.executable, "-m", "src.inference.shared", export, os.environ[ADDRESS]]
         self.network = subprocess.Popen(command, cwd=ROOT)
 
     def _look_after_network(self) -> None:

@@ -6,7 +6,7 @@ from html import escape
 
 import numpy as np
 
-from src.files import FileError
+from src.files import FileError, shown_name
 from src.inference.own import Fit
 from src.inference.own_file import OwnError
 from src.inference.report import FORESEEN
@@ -162,7 +162,7 @@ def fit_text(photos: int, fit: Fit) -> str:
         more = "" if photos >= ENOUGH else f" {ENOUGH} are good: add some from other sides."
         lines.append(f"{photos} photos; the others tell {known} of them.{more}")
     if fit.misfits:
-        names = ", ".join(map(escape, fit.misfits))
+        names = ", ".join(escape(shown_name(name)) for name in fit.misfits)
         lines.append(f"{names} looks unlike the rest: take it back if it shows something else.")
     if fit.alike:
         names = ", ".join(map(escape, fit.alike))

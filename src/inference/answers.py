@@ -69,9 +69,8 @@ class Answering:
     def short_side(self) -> int:
         """Pixels to which a photo may be shrunk before the model's own resizing: 1.5 times its input size.
 
-        JPEG is decoded at an eighth then, not at a quarter, where its short side is 2,688 to 3,583 pixels (for
-        224), as of 12 megapixels. Of 319 labelled photos enlarged to 12 megapixels, with sensor noise and
-        without, both name equally many rightly, answer equally many, and keep the same ones.
+        JPEG of 12 megapixels is decoded at an eighth then, not at a quarter. Of 319 labelled photos that were
+        enlarged to this size, with noise and without, as many are named rightly and as many are answered.
         """
         return 3 * self.info["size"] // 2
 

@@ -36,7 +36,8 @@ class OnnxRuntime:
             again = seen_again(pixels, self._views["side"])
             mirrored, *blurred = [self._network.run(None, {"pixels": view[None]}) for view in again]
             mirrored[2] = mirrored[2][:, :, :, ::-1]  # as the maps of the picture itself
-            logits, features, maps = (sum(parts) / (1 + len(again)) for parts in zip(seen, mirrored, *blurred))
+            views = zip(seen, mirrored, *blurred, strict=True)
+            logits, features, maps = (sum(parts) / len(parts) for parts in views)
         values = {"logits": logits, "features": features, "maps": maps}
         needed = (wanted.name for wanted in self._answer.get_inputs())  # not all scores look at features
         return [*self._answer.run(None, {name: values[name] for name in needed}), features]

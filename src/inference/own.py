@@ -17,7 +17,7 @@ import numpy as np
 from src.inference.answers import Answering
 from src.inference.space import Space, unit, unpacked
 from src.landmarks.answer import Answer, Guess
-from src.landmarks.table import Landmark
+from src.landmarks.table import Landmark, describe
 
 GUESSES = 5
 RIVALS = 10  # own landmarks whose examples are looked at one by one: those with the nearest means
@@ -109,11 +109,15 @@ class Own:
         self._space, self._threshold = space, threshold
         if any(len(e.features) != len(space.center) for one in taught.values() for e in one.examples):
             raise OwnError("The own landmarks do not fit this export: teach them again from their photos.")
-        known = {landmark.name: landmark for landmark in built_in}
-        # a built-in landmark that is taught better stays the built-in one
-        self.landmarks = [known.get(one.landmark.name, one.landmark) for one in taught.values()]
         names = [landmark.name for landmark in built_in]
-        self._built_in = [names.index(name) if name in known else -1 for name in taught]
+        # a built-in landmark that is taught better stays the built-in one, also where a table renames it
+        numbers = {describe(one.class_name).name: i for i, one in enumerate(built_in)}
+        numbers |= {name: i for i, name in enumerate(names)}
+        self._built_in = [numbers.get(name, -1) for name in taught]
+        self.landmarks = [
+            built_in[i] if i >= 0 else one.landmark
+            for i, one in zip(self._built_in, taught.values(), strict=True)
+        ]
         self._names, self._known = list(taught), names
         rows = [example.features for one in taught.values() for example in one.examples]
         places = self._placed(rows)
@@ -236,7 +240,7 @@ class Own:
             middle = unit(rest.mean(axis=0))
             mean, common = float(middle @ place), float(self._commonness(middle[None])[0])
             similarity = (mean + float((rest @ place).max())) / 2
-            own_rival = float((np.delete(self._means, c, axis=0) @ place).max(initial=0.0))
+            own_rival = float((others[: len(self._means) - 1] @ place).max(initial=0.0))
             known_ones, crowd = self._space.means @ place, self._space.crowd @ place
             signs = self._signs(similarity, c, own_rival, known_ones, crowd, 0.5, len(rest), common)
             recognised += float(WEIGHTS[0] @ signs) >= NEEDED[0]

@@ -12,6 +12,7 @@ import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import numpy as np
 from src.files import explained, printable, read, write
 from src.inference.own import Example, OwnError, Taught
 from src.landmarks.table import Landmark
+from src.landmarks.tags import clean
 
 if sys.platform != "win32":
     import fcntl
@@ -118,7 +120,7 @@ def from_any_export(data: bytes, name: str = NAME) -> tuple[str, dict[str, Taugh
     try:
         taught, row = {}, 0
         for entry, examples in zip(about["landmarks"], about["examples"], strict=True):
-            landmark, count = Landmark.from_dict(entry), len(examples)
+            landmark, count = _cleaned(Landmark.from_dict(entry)), len(examples)
             if not 0 < count <= MOST_EXAMPLES or len(landmark.name) > LONGEST or landmark.name in taught:
                 raise ValueError(landmark.name)
             rows = [bytes(one) for one in features[row : row + count]]
@@ -130,6 +132,19 @@ def from_any_export(data: bytes, name: str = NAME) -> tuple[str, dict[str, Taugh
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(name) from error
     return about["export"], taught
+
+
+def _cleaned(landmark: Landmark) -> Landmark:
+    """The landmark with texts that tables, photos and pages can hold: a stranger may have made the file."""
+    return replace(
+        landmark,
+        class_name=clean(landmark.class_name),
+        name=clean(landmark.name),
+        name_local=clean(landmark.name_local),
+        city=clean(landmark.city),
+        country=clean(landmark.country),
+        tags=tuple(filter(None, map(clean, landmark.tags))),
+    )
 
 
 def _example(entry: dict, features: bytes) -> Example:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from statistics import median
 from typing import Any
 
 from src.landmarks.answer import Answer
@@ -195,6 +196,20 @@ def distance_between(a: Taken | Landmark, b: Taken | Landmark) -> float | None:
     if a.latitude is None or a.longitude is None or b.latitude is None or b.longitude is None:
         return None
     return distance_km(a.latitude, a.longitude, b.latitude, b.longitude)
+
+
+def middle_of(taken: Iterable[Taken]) -> tuple[float, float] | None:
+    """Latitude and longitude in the middle of where photos were taken; None where none says where that was.
+
+    That is the median of each degree, which a few wrong ones do not move; longitudes may lie on both sides
+    of 180°.
+    """
+    placed = [(t.latitude, t.longitude) for t in taken if t.latitude is not None and t.longitude is not None]
+    if not placed:
+        return None
+    first = placed[0][1]  # around it, as 179° east is near 179° west
+    turned = median((longitude - first + 180) % 360 - 180 for _, longitude in placed)
+    return median(latitude for latitude, _ in placed), (first + turned + 180) % 360 - 180
 
 
 def is_on_earth(latitude: float | None, longitude: float | None) -> bool:

@@ -13,12 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from src.files import exists, explained, shown_name
+from src.files import exists, explained, printable, shown_name
 from src.inference.answers import Answering
 from src.inference.own import Example, Own, Taught
 from src.inference.own_file import MOST_EXAMPLES, MOST_LANDMARKS, NAME, OwnError, changing, load_own, save_own
+from src.inference.report import content_of
 from src.inference.teaching import see
-from src.landmarks.evidence import Taken, out_of_sight
+from src.landmarks.evidence import Taken, middle_of, out_of_sight
 from src.landmarks.table import Landmark
 from src.landmarks.tags import Tags
 from src.library.catalog import Catalog
@@ -26,7 +27,6 @@ from src.library.decisions import Names, Sight
 from src.library.records import Record
 from src.library.results import print_list
 from src.library.takeout import LocalFiles, Takeout
-from src.library.teach_own import middle_of
 from src.photos.files import read_photo_file
 from src.progress import Tally
 
@@ -41,12 +41,14 @@ class Learned:
         taught: all of them, by their names.
         came, went: how many examples are new, and no more, by the landmark's name.
         lost: how many photos are neither there nor in the catalog, and taught nothing.
+        moved: names of landmarks whose position was given up, as a photo was taken out of sight of it.
     """
 
     taught: dict[str, Taught]
     came: Counter[str]
     went: Counter[str]
     lost: int
+    moved: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,9 @@ def learn(path: Path, catalog: Catalog, model: str, names: Names, predictor: Ans
         if taught != before:
             save_own(path, taught, predictor.space_id)
     lost = sum(look.example is None for look in seen.values())
-    return Learned(taught, _more(taught, before), _more(before, taught), lost)
+    placed = [name for name in taught if name in before and before[name].landmark.latitude is not None]
+    moved = tuple(name for name in placed if taught[name].landmark.latitude is None)
+    return Learned(taught, _more(taught, before), _more(before, taught), lost, moved)
 
 
 def _more(taught: Mapping[str, Taught], others: Mapping[str, Taught]) -> Counter[str]:
@@ -167,8 +171,9 @@ def _look(sight: Sight, predictor: Answering, takeout: Takeout) -> _Look:
     content = sight.decision.content
     for path in sight.paths:
         with suppress(Exception):  # whatever it is, there is what the catalog knows
-            seen = see(read_photo_file(path), shown_name(path), predictor)
-            if seen.example.content == content:
+            data = read_photo_file(path)
+            if content_of(data) == content:
+                seen = see(data, shown_name(path), predictor)
                 taken = seen.report.taken
                 example = replace(seen.example, path=str(Path(path).absolute()))  # for `src.teach --renew`
                 return _Look(example, takeout.read(path) if taken.latitude is None else taken)
@@ -217,6 +222,8 @@ def print_learned(learned: Learned, path: Path, own: Own | None) -> None:
     print_list(f"Learned from the review: photos of your own landmarks in {path}", lines)
     if not lines:
         print(f"\nNothing new to learn for {path}: confirm or correct photos in the review (--review) first.")
+    for name in learned.moved:
+        print(printable(f"{name} has no position any more: a photo of it was taken out of sight of it."))
     if learned.lost:
         print(f"Of {learned.lost:,} photos nothing is left to learn from; put them back where they were.")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,14 +54,15 @@ def export_training(taught: Iterable[Taught], landmarks: Sequence[Landmark], roo
         FileError: a file cannot be written; those before it stay.
     """
     classes = {landmark.name: landmark.class_name for landmark in landmarks}
-    copied = []
+    copied: list[Copied] = []
     for one in taught:
         there = [example for example in one.examples if _is_unchanged(example)]
         missing = len(one.examples) - len(there)
         if len(there) < LEAST:
             copied.append(Copied(one.landmark.name, "", 0, missing))
             continue
-        folder = classes.get(one.landmark.name) or _class_folder(one.landmark.name, landmarks, root)
+        given = {other.folder for other in copied}
+        folder = classes.get(one.landmark.name) or _class_folder(one.landmark.name, landmarks, root, given)
         copied.append(Copied(one.landmark.name, folder, _copy(there, root, folder), missing))
     return copied
 
@@ -73,10 +75,12 @@ def _is_unchanged(example: Example) -> bool:
     return content_of(data) == example.content
 
 
-def _class_folder(name: str, landmarks: Sequence[Landmark], root: Path) -> str:
-    """The folder of a landmark: one that is there, or the next number."""
+def _class_folder(name: str, landmarks: Sequence[Landmark], root: Path, given: Collection[str]) -> str:
+    """The folder of a landmark: one that is there and not `given` to another one, or the next number."""
     there = {entry.name for part in PARTS for entry in _entries(root / part)}
     key = safe_name(name.replace(" ", "_"))
+    if key in map(class_key, given):  # as of "A/B" and "A:B"
+        key = f"{key}_{hashlib.sha256(name.encode()).hexdigest()[:6]}"
     known = sorted(folder for folder in there if class_key(folder) == key)
     numbers = [re.match(r"\d+(?=\.)", folder) for folder in (*there, *(one.class_name for one in landmarks))]
     following = max((int(number[0]) for number in numbers if number), default=-1) + 1

@@ -20,7 +20,14 @@ import numpy as np
 from src.inference.answers import Answering
 from src.inference.report import PhotoReport
 from src.inference.space import Space, unpacked
-from src.landmarks.evidence import TRUST, distance_between, minutes_between, same_place
+from src.landmarks.evidence import (
+    EARTH_RADIUS_KM,
+    TRUST,
+    Taken,
+    distance_between,
+    minutes_between,
+    same_place,
+)
 from src.library.catalog import Catalog
 from src.library.decisions import Decision
 from src.library.results import print_list
@@ -230,20 +237,25 @@ def _split_by_position(members: np.ndarray, reports: Sequence[PhotoReport]) -> I
     from scipy.cluster.hierarchy import fcluster, linkage
 
     placed = np.array([i for i in members if reports[i].taken.latitude is not None])
-    if len(placed) < 2:
+    spots, spot = np.unique(_on_sphere([reports[i].taken for i in placed]), axis=0, return_inverse=True)
+    if len(spots) < 2:
         return [members]
-    kilometres = [
-        distance_between(reports[i].taken, reports[j].taken)
-        for number, i in enumerate(placed)
-        for j in placed[number + 1 :]
-    ]
-    parts = fcluster(linkage(np.array(kilometres), "complete"), FAR_KM, "distance")
+    limit = 2 * np.sin(FAR_KM / EARTH_RADIUS_KM / 2)  # as straight lines through the earth
+    parts = fcluster(linkage(spots, "complete"), limit, "distance")[spot]
     most = np.bincount(parts).argmax()
     rest = np.setdiff1d(members, placed)
     return [
         np.concatenate([placed[parts == part], rest]) if part == most else placed[parts == part]
         for part in np.unique(parts)
     ]
+
+
+def _on_sphere(taken: Sequence[Taken]) -> np.ndarray:
+    """Points on a sphere of radius 1, ``(N, 3)``, of positions rounded to some 100 m: few where many are."""
+    degrees = np.array([(one.latitude, one.longitude) for one in taken], float).reshape(-1, 2)
+    latitude, longitude = np.radians(degrees.round(3)).T
+    level = np.cos(latitude)
+    return np.stack([level * np.cos(longitude), level * np.sin(longitude), np.sin(latitude)], axis=1)
 
 
 def _is_place(members: np.ndarray, places: np.ndarray, reports: Sequence[PhotoReport]) -> bool:

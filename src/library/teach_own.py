@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
-from statistics import median
 from typing import Literal
 
 from src.files import exists, printable, read, shown_name, write
@@ -24,7 +24,7 @@ from src.inference.own_file import (
 )
 from src.inference.report import failure
 from src.inference.teaching import see
-from src.landmarks.evidence import Taken, out_of_sight
+from src.landmarks.evidence import Taken, middle_of, out_of_sight
 from src.landmarks.table import Landmark
 from src.landmarks.tags import clean
 from src.library.decisions import Names
@@ -130,10 +130,10 @@ def teach(
             before = None
         landmark = _described(before, built_in, name, facts)
         kept = before.examples if before else ()
-        if len(kept) + len(files) > MOST_EXAMPLES:
+        if len(files) > MOST_EXAMPLES:  # else `save_own` says so, once copies count once
             raise OwnError(
-                f"{landmark.name} would have {len(kept) + len(files):,} photos: give it at most "
-                f"{MOST_EXAMPLES}, the most different ones."
+                f"These are {len(files):,} photos: give {landmark.name} at most {MOST_EXAMPLES}, the most "
+                "different ones."
             )
         looked, failed = _look_at(files, predictor)
         unreadable += failed
@@ -206,12 +206,18 @@ def renew(into: Path, predictor: Answering) -> Renewed:
                 f"None of the photos that {into.name} was made from is where it was: teach its landmarks "
                 "again, into another file."
             )
-        kept = into.with_name(f"{into.stem}.before{into.suffix}") if less or gone else None
+        kept = _not_there(into) if less or gone else None
         if kept:
             write(kept, read(into), replace=False)
         save_own(into, renewed, predictor.space_id)
     whole = tuple(name for name in renewed if name not in less)
     return Renewed(whole, tuple(less), gone, kept)
+
+
+def _not_there(into: Path) -> Path:
+    """Where the file of before can be kept: none that was kept earlier is replaced."""
+    paths = (into.with_name(f"{into.stem}.before{n or ''}{into.suffix}") for n in count())
+    return next(path for path in paths if not exists(path))
 
 
 def is_there(example: Example) -> bool:
@@ -284,20 +290,6 @@ def _placed(landmark: Landmark, taken: Sequence[Taken]) -> tuple[Landmark, int]:
     latitude, longitude = (round(degrees, 6) for degrees in middle)
     count = sum(one.latitude is not None and one.longitude is not None for one in taken)
     return replace(landmark, latitude=latitude, longitude=longitude), count
-
-
-def middle_of(taken: Iterable[Taken]) -> tuple[float, float] | None:
-    """Latitude and longitude in the middle of where photos were taken; None where none says where that was.
-
-    That is the median of each degree, which a few wrong ones do not move; longitudes may lie on both sides
-    of 180°.
-    """
-    placed = [(t.latitude, t.longitude) for t in taken if t.latitude is not None and t.longitude is not None]
-    if not placed:
-        return None
-    first = placed[0][1]  # around it, as 179° east is near 179° west
-    turned = median((longitude - first + 180) % 360 - 180 for _, longitude in placed)
-    return median(latitude for latitude, _ in placed), (first + turned + 180) % 360 - 180
 
 
 def _files(photos: Sequence[Path]) -> tuple[list[str], list[str]]:

@@ -9,7 +9,6 @@ import torch
 
 from src.files import replacing
 from src.models.classifier import Classifier
-from src.models.ensemble import Ensemble
 from src.models.pretrained import build_transfer
 from src.models.scratch import LandmarkNet, NetSettings
 
@@ -56,15 +55,12 @@ def load_checkpoint(path: str | Path) -> dict:
     return state
 
 
-def build_network(architecture: dict, classes: int, weights: str | Path | None = None) -> Classifier:
-    """Build the network that a checkpoint describes; pretrained weights only when asked for."""
+def build_network(architecture: dict, classes: int) -> Classifier:
+    """Build the network that a checkpoint describes, without weights."""
     kinds = dict(architecture)
-    kind = kinds.pop("model")
-    if kind == "ensemble":
-        return Ensemble([build_network(one, classes, weights) for one in kinds["networks"]])
-    if kind == "scratch":
+    if kinds.pop("model") == "scratch":
         return LandmarkNet(classes, NetSettings(**kinds))
-    return build_transfer(kinds["backbone"], classes, weights=weights, dropout=kinds["dropout"])
+    return build_transfer(kinds["backbone"], classes, weights=None, dropout=kinds["dropout"])
 
 
 def restore(path: str | Path) -> tuple[Classifier, dict]:

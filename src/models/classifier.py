@@ -13,7 +13,7 @@ class Classifier(nn.Module):
     ``forward`` takes normalised pictures ``(N, 3, H, W)`` and returns logits ``(N, classes)``.
 
     Attributes:
-        architecture: what `build_network` needs to build it again; travels in checkpoints and exports.
+        architecture: what describes it; travels in checkpoints, to be built again, and in exports.
         head: the last layer, from F features to logits.
     """
 

@@ -19,7 +19,8 @@ class Ensemble(Classifier):
     background class stays 0.
 
     Args:
-        networks: for the same classes, and for pictures that are normalised alike.
+        networks: for the same classes, and for pictures that are normalised alike. They become parts of it,
+            and have no head of their own any more.
     """
 
     def __init__(self, networks: Sequence[Classifier]) -> None:
@@ -31,6 +32,8 @@ class Ensemble(Classifier):
         with torch.no_grad():
             self.head.weight.copy_(torch.cat([head.weight for head in heads], dim=1) / len(heads))
             self.head.bias.copy_(torch.stack([head.bias for head in heads]).mean(dim=0))
+        for one in networks:
+            del one.head  # it is in the joint one
 
     def features_and_maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """As of each network; maps of other sizes are brought to that of the first."""

@@ -20,7 +20,6 @@ from src.landmarks.evidence import Taken, is_on_earth
 MAX_JSON = 2**18  # bytes; Google's files have some 1,000, and more with comments or names of people
 
 _CUT = 46  # UTF-16 code units of a name that Google keeps before ".json"
-_CUT_STEM = 47  # and of a photo's name before its suffix
 _SUFFIXES = ("", ".supplemental-metadata")  # the latter since 2024
 _NUMBERED = re.compile(r"(.+)(\(\d+\))", re.DOTALL)
 # "-edited" in the language of the account, with spaces ("-ha editado") and vowel signs. Whatever has no JSON

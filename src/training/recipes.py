@@ -79,7 +79,6 @@ class Recipe:
 
     ``unfrozen`` says which share of the blocks of a pretrained backbone, the last ones, trains in each phase;
     where it says nothing all do.
-    ``runs``: how often the last phase is run, each time with another seed; the weights are averaged.
     ``again``, ``blurred_side``: see `src.models.tta.Views`.
     ``coverage``: share of the validation pictures that are answered at least, see
     `src.evaluation.calibration.choose_threshold`.
@@ -89,7 +88,6 @@ class Recipe:
 
     phases: dict[str, TrainSettings]
     unfrozen: dict[str, float] = field(default_factory=dict)
-    runs: int = 1
     again: tuple[float, float] = (0.0, 0.0)
     blurred_side: int = 0
     coverage: float = 0.9
@@ -99,8 +97,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if not 0 < self.valid_fraction < 1:
             raise ValueError("valid_fraction must be in (0, 1).")
-        if self.runs < 1 or not self.phases or not self.unfrozen.keys() <= self.phases.keys():
-            raise ValueError("A recipe needs a phase and a run, and unfrozen blocks are of its phases.")
+        if not self.phases or not self.unfrozen.keys() <= self.phases.keys():
+            raise ValueError("A recipe needs a phase, and unfrozen blocks are of its phases.")
         if not all(0 <= share <= 1 for share in self.unfrozen.values()):
             raise ValueError("unfrozen must be shares, in [0, 1].")
 

@@ -1,4 +1,4 @@
-"""A recipe from its first phase to the average of its last runs.
+"""A recipe from its first phase to its last, and the network that came of it, or of several runs.
 
 Every checkpoint says in ``trained`` how its weights came about, whoever trained: a notebook, the command
 line, `fit` alone (then there is one phase). ``model.json`` of an export holds the same::
@@ -6,9 +6,8 @@ line, `fit` alone (then there is one phase). ``model.json`` of an export holds t
     {
         "recipe": "transfer",                      # the key in `RECIPES`
         "phases": {"head": {…}, "finetune": {…}},  # every `TrainSettings` as a dict
-        "runs": 3,                                 # of the last phase, whose weights were averaged
-        "seeds": [0, 1, 2],                        # of these runs
-        "epochs_run": {"head": [1], "finetune": [10, 10, 10]},  # epochs behind these weights, run by run
+        "seed": 0,                                 # of the last phase
+        "epochs_run": {"head": 1, "finetune": 10},  # epochs behind these weights
         "valid_fraction": 0.1,
         "split_seed": 0,
         "pictures": 5000,                          # that it was trained on, of no landmark too
@@ -20,17 +19,14 @@ line, `fit` alone (then there is one phase). ``model.json`` of an export holds t
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from src.data.folders import Pictures, load_pictures
-from src.models.checkpoints import CheckpointError, load_checkpoint, restore, save_checkpoint
+from src.models.checkpoints import CheckpointError, load_checkpoint, restore
 from src.models.classifier import Classifier
 from src.models.ensemble import Ensemble
 from src.models.pretrained import TransferNet
@@ -55,8 +51,7 @@ def run_recipe(
 ) -> tuple[pd.DataFrame, Pictures]:
     """Train a network through the phases of a recipe, each in ``folder/PHASE``.
 
-    Where the recipe says so, the last phase runs several times from the same weights and ends with their
-    average, in ``folder/soup``. All phases have the same validation pictures.
+    All phases have the same validation pictures.
 
     Args:
         model: begins with its weights and ends with the best ones, on the device where it is.
@@ -65,29 +60,21 @@ def run_recipe(
         on_epoch: see `fit`.
 
     Returns:
-        The joined history with columns ``phase`` and ``seed``, and the pictures of the last phase.
+        The joined history with a column ``phase``, and the pictures of the last phase.
     """
-    histories, runs, last = [], [], list(recipe.phases)[-1]
+    histories = []
     trained: dict[str, Any] | None = None
     for phase, settings in recipe.phases.items():
-        begin = copy.deepcopy(model.state_dict())
-        for number in range(recipe.runs if phase == last else 1):
-            once = dataclasses.replace(settings, seed=settings.seed + number)
-            with parallel.one_first():
-                pictures = _load(
-                    model, recipe, once, root=root, unknown=unknown, limit=limit, workers=workers
-                )
-            model.load_state_dict(begin)
-            if isinstance(model, TransferNet):
-                model.unfreeze(recipe.unfrozen.get(phase, 1.0))
-            runs.append(Path(folder) / (f"{phase}{number}" if number else phase))
-            history = fit(model, pictures, once, runs[-1], phase=phase, before=trained, on_epoch=on_epoch)
-            histories.append(history.assign(phase=phase, seed=once.seed))
-        trained = load_checkpoint(runs[-1] / "best.pt")["trained"]
-    if recipe.runs > 1:
         with parallel.one_first():
-            soup = average_runs(runs[-recipe.runs :], Path(folder) / "soup")
-        model.load_state_dict(load_checkpoint(soup)["weights"])
+            pictures = _load(
+                model, recipe, settings, root=root, unknown=unknown, limit=limit, workers=workers
+            )
+        if isinstance(model, TransferNet):
+            model.unfreeze(recipe.unfrozen.get(phase, 1.0))
+        run = Path(folder) / phase
+        history = fit(model, pictures, settings, run, phase=phase, before=trained, on_epoch=on_epoch)
+        histories.append(history.assign(phase=phase))
+        trained = load_checkpoint(run / "best.pt")["trained"]
     return pd.concat(histories, ignore_index=True), pictures
 
 
@@ -133,34 +120,3 @@ def restore_runs(runs: Sequence[str | Path]) -> tuple[Classifier, dict]:
         return networks[0], states[0]
     trained = states[0]["trained"] | {"others": [state["trained"] for state in states[1:]]}
     return Ensemble(networks).eval(), states[0] | {"trained": trained}
-
-
-def average_runs(runs: Sequence[Path], folder: Path) -> Path:
-    """Average the last weights of several runs into ``folder/best.pt``; returns its path.
-
-    Fine-tunings that begin with the same weights end in one valley of the loss, and their mean is
-    mostly better than any of them (model soups, arXiv:2203.05482). The best weights of each would be
-    worse to average: which epoch that was is half luck.
-    """
-    states = [load_checkpoint(run / "last.pt") for run in runs]
-    weights = dict(states[0]["weights"])
-    for name, tensor in weights.items():
-        if tensor.is_floating_point():  # not batch norm's counter
-            weights[name] = torch.stack([state["weights"][name] for state in states]).mean(dim=0)
-    state = {name: value for name, value in states[0].items() if name != "resumable"}
-    history = [row for one in states for row in one["history"]]
-    trained = _joined([one["trained"] for one in states])
-    save_checkpoint(state | {"weights": weights, "history": history, "trained": trained}, folder / "best.pt")
-    return folder / "best.pt"
-
-
-def _joined(trained: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What the checkpoints of several runs say in ``trained``, as one says it of their average."""
-    first = trained[0]
-    phase = list(first["phases"])[-1]
-    epochs = [number for one in trained for number in one["epochs_run"][phase]]
-    return first | {
-        "runs": len(trained),
-        "seeds": [seed for one in trained for seed in one["seeds"]],
-        "epochs_run": first["epochs_run"] | {phase: epochs},
-    }

@@ -111,9 +111,8 @@ def trained_by(
     return {
         "recipe": facts["architecture"]["model"],
         "phases": before["phases"] | {phase: facts["settings"]},
-        "runs": 1,
-        "seeds": [facts["settings"]["seed"]],
-        "epochs_run": before["epochs_run"] | {phase: [epochs]},
+        "seed": facts["settings"]["seed"],
+        "epochs_run": before["epochs_run"] | {phase: epochs},
         **{name: facts[name] for name in ("valid_fraction", "split_seed", "pictures", "background")},
         "versions": {
             "python": python_version(),
