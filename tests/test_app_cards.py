@@ -43,7 +43,7 @@ def test_an_unknown_photo_gets_no_name_as_its_headline(jpeg):
     app = LandmarkApp(FakePredictor(known=0.12, best=0.12))
     send(app, ("IMG_1.jpg", jpeg))
     [card] = cards(app)
-    sentence = "It looks most like Taj Mahal, but I am not sure enough to say so (12 %)."
+    sentence = "It looks most like Taj Mahal, but I am not sure enough to say so: 12 %, and it takes 50 %."
     assert f"No landmark that I know. {sentence}" in text(card)
     assert "Taj Mahal" not in re.search("<h2>(.*?)</h2>", card)[1]
     assert "lt-unknown" in card

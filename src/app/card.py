@@ -138,7 +138,8 @@ class PhotoCard(widgets.HBox):
         self._tags = confirmed_tags(confirmed, model) if confirmed else tags_for(shown.answer, model)
         self.remove_class("lt-known").remove_class("lt-unknown")
         classed(self, "lt-known" if shown.answer.recognised else "lt-unknown")
-        answer = confirmed_text(confirmed) if confirmed else answer_text(shown, self.report.taken)
+        threshold = self._predictor.known_threshold
+        answer = confirmed_text(confirmed) if confirmed else answer_text(shown, self.report.taken, threshold)
         self._answer.value = note_text(self.report.note) + answer
         self._place.value = place_text(shown, self.report.taken, said=confirmed is not None)
         self._offer_heat()
