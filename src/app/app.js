@@ -197,7 +197,9 @@ function pickPlaces({ app, signal }) {
     const svg = form.querySelector("svg[data-pick]");
     const y = -100 * Math.log(Math.tan(Math.PI / 4 + (latitude * Math.PI) / 360)) * (180 / Math.PI);
     put(pinOf(svg), 100 * longitude, y);
-    setBox(svg, boxOf(svg));
+    const [left, top, width, height] = boxOf(svg);
+    const seen = Math.abs(100 * longitude - left - width / 2) < width / 2 && Math.abs(y - top - height / 2) < height / 2;
+    setBox(svg, seen ? [left, top, width, height] : [100 * longitude - width / 2, y - height / 2, width, height]);
   }, { signal });
 
   let from = null; // where the pointer went down: moving the map is no click
