@@ -164,9 +164,9 @@ def fit_text(photos: int, fit: Fit) -> str:
     if fit.recognised is None:
         lines.append(f"1 photo. Add others, from other sides: {ENOUGH} are good.")
     else:
-        known = "all" if fit.recognised == photos else str(fit.recognised) if fit.recognised else "none"
+        are = "is" if fit.recognised == 1 else "are"
         more = "" if photos >= ENOUGH else f" {ENOUGH} are good: add some from other sides."
-        lines.append(f"{photos} photos; the others tell {known} of them.{more}")
+        lines.append(f"{fit.recognised} of {photos} photos {are} recognised by the others.{more}")
     if fit.misfits:
         names = ", ".join(map(escape, fit.misfits))
         lines.append(f"{names} looks unlike the rest: take it back if it shows something else.")
