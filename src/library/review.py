@@ -27,6 +27,7 @@ from src.library.records import Record, guarded
 from src.library.suggest import Group
 
 PAGE = 5_000  # photos: some 40 MB of thumbnails
+HARDLY = 0.01  # what looks less like any landmark than that looks like none
 _HERE = Path(__file__).parent
 
 
@@ -142,17 +143,19 @@ def _row(cells: Iterable) -> str:
 def _photo(one: Shown, decision: Decision | None, ending: str, names: Names) -> dict:
     """What the page's script knows of a photo; see there."""
     record = one.record
+    guesses = [[names.by_class.get(name, name), share] for name, share in one.guesses]
+    name = printable(Path(record.path).name)
     return {
-        "name": printable(Path(record.path).name),
+        "name": name,
         "folder": printable(str(Path(record.path).parent)),
         # as_uri escapes all but plain letters, digits and a few marks
         "address": Path(record.path).as_uri(),
         "landmark": record.landmark,
         "country": printable(record.country),
         "probability": record.probability or 0.0,
-        "note": printable(record.error or _certainty(record)),
+        "note": printable(record.error).removeprefix(f"{name} ") or printable(_certainty(record, guesses)),
         "error": bool(record.error),
-        "guesses": [[names.by_class.get(name, name), share] for name, share in one.guesses],
+        "guesses": guesses,
         "content": one.content,
         "decision": decision and {"approve": decision.approved, "correct": decision.correct},
         "ending": ending,
@@ -160,12 +163,17 @@ def _photo(one: Shown, decision: Decision | None, ending: str, names: Names) -> 
     }
 
 
-def _certainty(record: Record) -> str:
-    """The probability, and what it is without the other photos where that makes a difference."""
+def _certainty(record: Record, guesses: Sequence[Sequence]) -> str:
+    """The probability, and what it is without the other photos where that makes a difference.
+
+    Of a photo without a landmark it says what the photo looks most like.
+    """
     probability, alone = record.probability or 0.0, record.probability_alone or 0.0
     other = record.landmark_alone != record.landmark
     if not other and abs(probability - alone) < 0.005:
-        return _percent(probability)
+        if record.landmark or not guesses:
+            return _percent(probability)
+        return f"{_percent(probability)} {guesses[0][0]}?" if probability >= HARDLY else "like no landmark"
     name = f"{record.landmark_alone or 'none'} " if other else ""
     return f"{_percent(probability)} (alone: {name}{_percent(alone)})"
 
