@@ -165,12 +165,17 @@ def test_what_was_not_recognised_can_be_named_or_said_to_be_no_landmark(reviewin
 
 def test_what_may_have_been_missed_comes_first_of_what_was_not_recognised(library, chromium):
     photo(library / "near.jpg", (120, 100, 160))
+    (library / "broken.jpg").write_bytes(b"not a photo")
     run(library, "--review")
     review = Review(chromium)
     section = review.page.locator("section", has_text="No landmark that is known")
     expect(section.locator(".photo")).to_have_text(
         [re.compile("near.jpg.*5[12] % Hawa Mahal"), re.compile("nothing.webp.*33 % Taj Mahal")]
     )
+    broken = review.page.locator("section", has_text="Could not be read").locator(".photo")
+    expect(broken).to_have_text(re.compile("^broken.jpgis not a picture that can be read here"))
+    broken.click()
+    expect(review.page.locator("#sure")).to_have_text(re.compile("^broken.jpg is not a picture"))
     review.close()
 
 

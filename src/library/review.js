@@ -215,7 +215,8 @@ function paint(i) {
   card.className = `photo ${kind}`;
   card.lastChild.textContent = words;
   const { name, landmark, note } = photos[i];
-  card.children[2].textContent = part("order").value === "landmark" ? note : `${note} ${landmark}`;
+  const short = note.startsWith(`${name} `) ? note.slice(name.length + 1) : note; // an error begins with the name
+  card.children[2].textContent = part("order").value === "landmark" ? short : `${short} ${landmark}`;
   card.setAttribute("aria-label", [name, landmark || "no landmark", note, words || "not decided"].join(", "));
 }
 

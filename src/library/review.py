@@ -144,16 +144,15 @@ def _photo(one: Shown, decision: Decision | None, ending: str, names: Names) -> 
     """What the page's script knows of a photo; see there."""
     record = one.record
     guesses = [[names.by_class.get(name, name), share] for name, share in one.guesses]
-    name = printable(Path(record.path).name)
     return {
-        "name": name,
+        "name": printable(Path(record.path).name),
         "folder": printable(str(Path(record.path).parent)),
         # as_uri escapes all but plain letters, digits and a few marks
         "address": Path(record.path).as_uri(),
         "landmark": record.landmark,
         "country": printable(record.country),
         "probability": record.probability or 0.0,
-        "note": printable(record.error).removeprefix(f"{name} ") or printable(_certainty(record, guesses)),
+        "note": printable(record.error or _certainty(record, guesses)),
         "error": bool(record.error),
         "guesses": guesses,
         "content": one.content,
@@ -164,7 +163,7 @@ def _photo(one: Shown, decision: Decision | None, ending: str, names: Names) -> 
 
 
 def _certainty(record: Record, guesses: Sequence[Sequence]) -> str:
-    """The probability, and what it is without the other photos where that makes a difference.
+    """The probability, and what it is by the picture alone where that makes a difference.
 
     Of a photo without a landmark it says what the photo looks most like.
     """
@@ -175,7 +174,7 @@ def _certainty(record: Record, guesses: Sequence[Sequence]) -> str:
             return _percent(probability)
         return f"{_percent(probability)} {guesses[0][0]}?" if probability >= HARDLY else "like no landmark"
     name = f"{record.landmark_alone or 'none'} " if other else ""
-    return f"{_percent(probability)} (alone: {name}{_percent(alone)})"
+    return f"{_percent(probability)} (picture: {name}{_percent(alone)})"
 
 
 def _percent(share: float) -> str:
