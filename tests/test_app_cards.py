@@ -43,7 +43,7 @@ def test_an_unknown_photo_gets_no_name_as_its_headline(jpeg):
     app = LandmarkApp(FakePredictor(known=0.12, best=0.12))
     send(app, ("IMG_1.jpg", jpeg))
     [card] = cards(app)
-    sentence = "It looks most like Taj Mahal, but I am not sure enough to say so (12 %)."
+    sentence = "It looks most like Taj Mahal, but I am not sure enough to say so: 12 %, and it takes 50 %."
     assert f"No landmark that I know. {sentence}" in text(card)
     assert "Taj Mahal" not in re.search("<h2>(.*?)</h2>", card)[1]
     assert "lt-unknown" in card
@@ -182,10 +182,12 @@ def test_the_heat_map_is_laid_over_the_picture(app):
 
     assert min(pixel(120, 10)) > 250
     button(app, "Show heat map").value = True
+    assert "Orange: what decided most." in cards(app)[0]
     assert pixel(120, 10)[2] < 130  # the upper left of the middle square
     assert min(pixel(280, 190)) > 240
     assert min(pixel(50, 10)) > 250  # left of the square
     button(app, "Hide heat map").value = False
+    assert "Orange" not in cards(app)[0]
     assert min(pixel(120, 10)) > 250
 
 
@@ -231,10 +233,12 @@ def test_tags_stay_switched_off_when_a_card_is_shown_again(app, jpeg):
 def test_a_forgotten_card_offers_no_download_when_it_is_shown_again(app, jpeg):
     send(app, ("a.jpg", jpeg))
     [card] = app.cards
+    assert "<h3>Download</h3>" in cards(app)[0]
     card.forget()
     card.show(Revised(card.report.answer, card.report.answer, 1))
     labels = {getattr(part, "description", "") for part in inside(card)}
     assert not labels & {"Tagged copy", "Sidecar (XMP)", "Copy without any metadata"}
+    assert "<h3>Download</h3>" not in cards(app)[0]
     button(app, "Show heat map").value = True
     assert "To download this photo, upload it again." in cards(app)[0]
 

@@ -47,7 +47,7 @@ def test_tags_are_chips_to_switch_off(app, jpeg, downloads):
     button(app, "Taj Mahal").value = False
     button(app, "Tagged copy").click()
     assert "IMG_1-tagged.jpg" not in downloads
-    assert "Taj Mahal is switched off, so there is nothing to write." in cards(app)[0]
+    assert "Taj Mahal is switched off, and no tags are written without it: switch it on." in cards(app)[0]
 
 
 def test_a_tagged_copy_and_one_without_metadata(app, downloads):

@@ -242,6 +242,20 @@ def test_enter_confirms_a_known_name_and_asks_more_of_another(app):
     assert len(said) == 2
 
 
+def test_the_form_says_what_is_known_of_a_name(app):
+    send(app, ("a.jpg", CYAN), ("b.jpg", CYAN_TOO))
+    teach(app.cards[0], "Garden")
+    form = open_form(app.cards[1])
+    for name, said in (
+        ("taj mahal", "Taj Mahal — Agra, India"),
+        ("Garden", "This place is known."),
+        ("Shed", "A place of your own: say more of it if you like."),
+        ("", ""),
+    ):
+        form.name.value = name
+        assert text(form._found.value) == said
+
+
 def test_the_likeliest_are_the_first_to_choose(app):
     send(app, ("a.jpg", picture(20, 220, 20)))
     assert open_form(app.cards[0]).name.options[0] == "Eiffel Tower"
@@ -413,9 +427,13 @@ def test_many_places_are_shown_by_and_by(app):
     ("photos", "fit", "sentence"),
     [
         (1, Fit(None, (), ()), "1 photo. Add others, from other sides: 5 are good."),
-        (3, Fit(0, (), ()), "3 photos; the others tell none of them. 5 are good: add some from other sides."),
-        (5, Fit(4, (), ()), "5 photos; the others tell 4 of them."),
-        (6, Fit(6, (), ()), "6 photos; the others tell all of them."),
+        (
+            3,
+            Fit(0, (), ()),
+            "0 of 3 photos are recognised by the others. 5 are good: add some from other sides.",
+        ),
+        (5, Fit(4, (), ()), "4 of 5 photos are recognised by the others."),
+        (6, Fit(6, (), ()), "6 of 6 photos are recognised by the others."),
     ],
 )
 def test_how_well_a_place_is_known(photos, fit, sentence):

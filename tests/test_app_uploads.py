@@ -209,6 +209,7 @@ def test_what_is_too_far_to_be_seen_is_said():
     evidence = r"Taken 6,\d{3} km from Taj Mahal, too far to see it; the picture alone: Taj Mahal, 90 %\."
     assert re.search(evidence, said)
     assert "No landmark that I know." in said
+    assert "none of them" not in said  # the picture does look like one
 
 
 def test_its_position_is_evidence_that_is_said():

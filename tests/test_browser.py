@@ -113,7 +113,9 @@ def test_photo_is_answered_with_a_name_and_bars(visit):
 def test_unknown_photo(visit):
     [card] = visit.upload(("gray.jpg", GRAY))
     assert "No landmark that I know." in card
-    assert re.search(r"It looks most like .*, but I am not sure enough to say so \(\d+\s%\)\.", card)
+    assert re.search(
+        r"It looks most like .*, but I am not sure enough to say so: \d+\s%, and it takes [\d.]+\s%\.", card
+    )
 
 
 def test_rubbish_is_answered_with_a_sentence(visit):

@@ -105,6 +105,21 @@ def test_a_position_that_is_written_is_shown_on_the_map(visit):
     sync_api.expect(pin).to_be_visible()
     assert float(pin.get_attribute("data-x")) == pytest.approx(229.45)
     assert float(pin.get_attribute("data-y")) == pytest.approx(-5615.2, abs=0.1)  # EPSG:3857: 6,250,869 m
+    svg = visit.page.locator("svg[data-pick]")
+    assert frame(svg) == pytest.approx(
+        [229.4, -5615.2, 6000], abs=1
+    )  # its middle and width: there, and nearer
+    visit.page.get_by_role("button", name="Zoom in").click()
+    visit.page.get_by_label("Where is it?").fill("-33.8546, 151.2130")
+    assert frame(svg) == pytest.approx([15121.3, 3601.6, 3000], abs=1)
+    svg.click(position={"x": 20, "y": 20})
+    sync_api.expect(visit.page.get_by_label("Where is it?")).not_to_have_value("-33.8546, 151.2130")
+    assert frame(svg) == pytest.approx([15121.3, 3601.6, 3000], abs=1)  # as it was picked there
+
+
+def frame(svg):
+    x, y, width, height = map(float, svg.get_attribute("viewBox").split())
+    return [x + width / 2, y + height / 2, width]
 
 
 def test_a_map_that_is_moved_picks_nothing(visit):

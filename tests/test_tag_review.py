@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tag_library import FakePredictor, contents, photo, run, table
 
+from src.landmarks.answer import Answer, Guess
 from src.landmarks.table import Landmark, describe
 from src.landmarks.tags import confirmed_tags
 from src.library.decisions import COLUMNS, Names
@@ -73,6 +74,19 @@ def test_a_person_decides_what_is_written(library, capsys):
     change("b.png", approve="yes")  # and forgets it when the person changes their mind
     assert run(library, "--write", "sidecar") == 0
     assert (library / "b.png.xmp").exists()
+
+
+def test_a_photo_without_a_landmark_says_what_it_looks_like(library, monkeypatch):
+    run(library, "--review")
+    *known, gray = (shown["note"] for shown in data_of()["photos"])
+    assert known == ["93 %", "93 %", "93 %"]
+    assert gray == "33 % Taj Mahal?"
+
+    nothing = Answer((Guess(describe("00.Taj_Mahal"), 0.004),), 0.004, False)
+    monkeypatch.setattr(FakePredictor, "answer", lambda self, picture: nothing)
+    monkeypatch.setattr(FakePredictor, "info", FakePredictor.info | {"fingerprint": "123456789a"})
+    run(library, "--review")
+    assert [shown["note"] for shown in data_of()["photos"]][:4] == ["like no landmark"] * 4
 
 
 def test_broken_and_foreign_tables_are_one_sentence_and_nothing_is_written(library, capsys):

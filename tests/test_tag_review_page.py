@@ -163,6 +163,22 @@ def test_what_was_not_recognised_can_be_named_or_said_to_be_no_landmark(reviewin
     assert reviewing.states == ["", "", "", ""]
 
 
+def test_what_may_have_been_missed_comes_first_of_what_was_not_recognised(library, chromium):
+    photo(library / "near.jpg", (120, 100, 160))
+    (library / "broken.jpg").write_bytes(b"not a photo")
+    run(library, "--review")
+    review = Review(chromium)
+    section = review.page.locator("section", has_text="No landmark that is known")
+    expect(section.locator(".photo")).to_have_text(
+        [re.compile("near.jpg.*5[12] % Hawa Mahal"), re.compile("nothing.webp.*33 % Taj Mahal")]
+    )
+    broken = review.page.locator("section", has_text="Could not be read").locator(".photo")
+    expect(broken).to_have_text(re.compile("^broken.jpgis not a picture that can be read here"))
+    broken.click()
+    expect(review.page.locator("#sure")).to_have_text(re.compile("^broken.jpg is not a picture"))
+    review.close()
+
+
 @pytest.mark.parametrize(("decided", "saved", "asks"), [(1, 0, ["beforeunload"]), (1, 1, []), (0, 0, [])])
 def test_a_browser_that_keeps_nothing_asks_before_the_page_is_left(library, chromium, decided, saved, asks):
     run(library, "--review")
@@ -236,6 +252,11 @@ def test_unnamed_places_are_named_or_declined_by_keyboard(places, chromium, caps
     review = Review(chromium, width=390)
     page = review.page
     expect(page.locator("#unnamed")).to_have_text("2 groups of photos may show a place that nobody has named")
+    expect(page.locator("#said")).to_have_text("Taj Mahal")
+    page.locator("#unnamed a").click()
+    expect(page.locator("#said")).to_have_text("No landmark that is known")
+    bottom = page.locator("#tools").bounding_box()
+    assert page.locator("#unnamed-places").bounding_box()["y"] >= bottom["y"] + bottom["height"]
     sections = {
         name: page.locator("section", has=page.locator("form")).filter(has_text=f"{name}0.png")
         for name in ("house", "church")

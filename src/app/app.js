@@ -120,6 +120,7 @@ function receiveFiles({ model }) {
 
 // Maps: drag to move, wheel or buttons to zoom; pins keep their size.
 const WIDTHS = [20, 36_000]; // units of world.svg: a fifth of a degree, and the whole of it
+const NEAR = 6_000; // what is shown around a position that is written, as of a country and those around it
 const boxOf = (svg) => svg.getAttribute("viewBox").split(" ").map(Number);
 
 function setBox(svg, [x, y, width, height]) {
@@ -190,14 +191,18 @@ function pickPlaces({ app, signal }) {
     form.querySelector(".lt-heard").textContent = `Picked ${position(form).value}`;
   }
 
-  document.addEventListener("input", ({ target }) => { // what is written is shown on the map
+  document.addEventListener("input", ({ target, isTrusted }) => { // what is written is shown on the map
     const form = app()?.contains(target) && target.closest(".lt-position") && target.closest(".lt-form");
     const [, latitude, longitude] = (form && /^\s*(-?[\d.]+)\s*[,;\s]\s*(-?[\d.]+)\s*$/.exec(target.value)) || [];
     if (!latitude || Math.abs(latitude) > 85) return;
     const svg = form.querySelector("svg[data-pick]");
     const y = -100 * Math.log(Math.tan(Math.PI / 4 + (latitude * Math.PI) / 360)) * (180 / Math.PI);
     put(pinOf(svg), 100 * longitude, y);
-    setBox(svg, boxOf(svg));
+    const [, , width, height] = boxOf(svg);
+    const wide = Math.min(width, NEAR);
+    const high = (height * wide) / width;
+    // A click on the map comes here too, and moves nothing.
+    setBox(svg, isTrusted ? [100 * longitude - wide / 2, y - high / 2, wide, high] : boxOf(svg));
   }, { signal });
 
   let from = null; // where the pointer went down: moving the map is no click

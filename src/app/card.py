@@ -138,7 +138,8 @@ class PhotoCard(widgets.HBox):
         self._tags = confirmed_tags(confirmed, model) if confirmed else tags_for(shown.answer, model)
         self.remove_class("lt-known").remove_class("lt-unknown")
         classed(self, "lt-known" if shown.answer.recognised else "lt-unknown")
-        answer = confirmed_text(confirmed) if confirmed else answer_text(shown, self.report.taken)
+        threshold = self._predictor.known_threshold
+        answer = confirmed_text(confirmed) if confirmed else answer_text(shown, self.report.taken, threshold)
         self._answer.value = note_text(self.report.note) + answer
         self._place.value = place_text(shown, self.report.taken, said=confirmed is not None)
         self._offer_heat()
@@ -167,7 +168,9 @@ class PhotoCard(widgets.HBox):
 
     def _offer_downloads(self) -> None:
         if self._data:
-            replace_in(self._downloads, [self._button(*download) for download in self._possible_downloads()])
+            buttons = [self._button(*download) for download in self._possible_downloads()]
+            heading = [widgets.HTML("<h3>Download</h3>")] if buttons else []
+            replace_in(self._downloads, [*heading, *buttons])
         else:
             hint = '<p class="lt-hint">To download this photo, upload it again.</p>'
             replace_in(self._downloads, [widgets.HTML(hint)])
@@ -188,7 +191,9 @@ class PhotoCard(widgets.HBox):
     def _wanted_tags(self) -> Tags:
         if self.tags is None:
             landmark = self._tags.landmark if self._tags else "The landmark"
-            raise MetadataError(f"{landmark} is switched off, so there is nothing to write.")
+            raise MetadataError(
+                f"{landmark} is switched off, and no tags are written without it: switch it on."
+            )
         return self.tags
 
     def _button(self, label: str, name: str, make: Callable[[], bytes]) -> widgets.Button:
@@ -239,15 +244,16 @@ class PhotoCard(widgets.HBox):
 
     def _draw(self) -> None:
         """The picture, on request with the heat map of its likeliest landmark laid over it."""
-        thumbnail = self.report.thumbnail
+        thumbnail, legend = self.report.thumbnail, ""
         if self._heat.value:
+            legend = "<br>Orange: what decided most."
             picture = Image.open(io.BytesIO(thumbnail))
             thumbnail = _jpeg(_overlay(picture, self._predictor.heat(picture)))
         self._heat.description = "Hide heat map" if self._heat.value else "Show heat map"
         name = self.report.name
         self._figure.value = (
             f'<figure><div class="lt-photo">{_image(name, thumbnail)}</div>'
-            f"<figcaption>{escape(name)}</figcaption></figure>"
+            f"<figcaption>{escape(name)}{legend}</figcaption></figure>"
         )
 
 

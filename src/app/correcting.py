@@ -148,7 +148,8 @@ class Form(widgets.VBox):
         self._own.layout.display = None if found and not known else "none"
         sentence = ""
         if found:
-            sentence = escape(found.title) if known else "A place of your own: say more of it if you like."
+            said = "This place is known." if found.title == name else escape(found.title)
+            sentence = said if known else "A place of your own: say more of it if you like."
         self._found.value = f'<p class="lt-hint" role="status">{sentence}</p>'
 
 

@@ -17,8 +17,8 @@ _IMPOSSIBLE = (
     "export it again."
 )
 _LOAD = (
-    f'<label class="lt-load">Load<input type="file" accept=".npz" aria-label="Load my landmarks" data-send>'
-    f'</label><p class="lt-hint">A file saved here, up to {LIMIT >> 20} MB.</p>'
+    '<label class="lt-load">Load my landmarks<input type="file" accept=".npz" data-send></label>'
+    f'<p class="lt-hint">A file that was saved here, up to {LIMIT >> 20} MB.</p>'
 )
 
 
@@ -64,7 +64,7 @@ class OwnPanel(widgets.VBox):
         if not self._mine.possible:
             return f"<p>{_IMPOSSIBLE}</p>"
         taught = self._mine.taught
-        kept = "They are only in this page: save them before you leave it. Nothing is kept on the server."
+        kept = "They are only in this page: save them before you leave it. Nothing is stored on the server."
         if not taught:
             return (
                 "<p>Teach it places of your own: press “It is …” beside a photo. Some five photos of a place "

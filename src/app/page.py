@@ -271,7 +271,7 @@ class LandmarkApp(widgets.VBox):
 
 
 _LOGO = (
-    '<svg viewBox="0 0 48 48" width="44" height="44" aria-hidden="true"><path fill="currentColor" d="M24 3'
+    '<svg viewBox="8 2 32 44" width="32" height="44" aria-hidden="true"><path fill="currentColor" d="M24 3'
     'c8.6 0 15.5 6.7 15.5 15.2C39.5 30 24 45 24 45S8.5 30 8.5 18.2C8.5 9.7 15.4 3 24 3Z"/><path fill="#fff" '
     'd="M24 9.5l8.5 4.9v2.1h-17v-2.1ZM17 18h2.6v7H17Zm5.7 0h2.6v7h-2.6Zm5.7 0H31v7h-2.6ZM15.5 26.5h17V29h-17'
     'Z"/></svg>'

@@ -35,20 +35,26 @@ def note_text(sentence: str) -> str:
     return f'<p class="lt-evidence">{escape(sentence)}</p>' if sentence else ""
 
 
-def answer_text(revised: Revised, taken: Taken) -> str:
-    """The headline, the evidence beside the picture, and the guesses with their probabilities."""
+def answer_text(revised: Revised, taken: Taken, threshold: float) -> str:
+    """The headline, the evidence beside the picture, and the guesses with their probabilities.
+
+    Args:
+        threshold: the probability from which on a landmark is named.
+    """
     answer = revised.answer
     best, evidence = answer.guesses[0], _evidence(revised, taken)
     if answer.recognised:
         caption = "The five likeliest" if len(answer.guesses) == 5 else "The likeliest"
         headline = f"<h2>{escape(best.landmark.title)}</h2>"
     elif answer.known < HARDLY:
-        return f"<h2>No landmark that I know.</h2><p>It looks like none of them.</p>{evidence}"
+        # Where the picture does look like one, and its position rules that out, the evidence says so.
+        return f"<h2>No landmark that I know.</h2>{evidence or '<p>It looks like none of them.</p>'}"
     else:
         caption = "What is closest"
         headline = (
             f"<h2>No landmark that I know.</h2><p>It looks most like {escape(best.landmark.name)}, "
-            f"but I am not sure enough to say so ({percent(answer.known)}).</p>"
+            f"but I am not sure enough to say so: {percent(answer.known)}, and it takes "
+            f"{100 * threshold:.3g}\N{NO-BREAK SPACE}%.</p>"
         )
     bars = "".join(_bar(guess.landmark, guess.probability) for guess in answer.guesses)
     return f'{headline}{evidence}<h3>{caption}</h3><ol class="lt-guesses">{bars}</ol>'
@@ -158,9 +164,9 @@ def fit_text(photos: int, fit: Fit) -> str:
     if fit.recognised is None:
         lines.append(f"1 photo. Add others, from other sides: {ENOUGH} are good.")
     else:
-        known = "all" if fit.recognised == photos else str(fit.recognised) if fit.recognised else "none"
+        are = "is" if fit.recognised == 1 else "are"
         more = "" if photos >= ENOUGH else f" {ENOUGH} are good: add some from other sides."
-        lines.append(f"{photos} photos; the others tell {known} of them.{more}")
+        lines.append(f"{fit.recognised} of {photos} photos {are} recognised by the others.{more}")
     if fit.misfits:
         names = ", ".join(escape(shown_name(name)) for name in fit.misfits)
         lines.append(f"{names} looks unlike the rest: take it back if it shows something else.")

@@ -215,9 +215,12 @@ function paint(i) {
   card.className = `photo ${kind}`;
   card.lastChild.textContent = words;
   const { name, landmark, note } = photos[i];
-  card.children[2].textContent = part("order").value === "landmark" ? note : `${note} ${landmark}`;
+  const short = note.startsWith(`${name} `) ? note.slice(name.length + 1) : note; // an error begins with the name
+  card.children[2].textContent = part("order").value === "landmark" ? short : `${short} ${landmark}`;
   card.setAttribute("aria-label", [name, landmark || "no landmark", note, words || "not decided"].join(", "));
 }
+
+const NONE = "No landmark that is known"; // heading of the photos where what was missed, if any, comes first
 
 // Sections in the order they are shown in: heading, landmark and group (null where there is none), numbers of photos.
 function sections() {
@@ -229,7 +232,7 @@ function sections() {
     if (!shows(photo)) return;
     const place = byDoubt ? "Doubtful first" : [photo.landmark, photo.country].filter(Boolean).join(", ");
     const { error, group } = photo;
-    const none = group === null ? "No landmark that is known" : `Unnamed place ${group + 1}`;
+    const none = group === null ? NONE : `Unnamed place ${group + 1}`;
     const heading = error ? "Could not be read" : photo.landmark ? place : none;
     const landmark = photo.landmark && !byDoubt ? photo.landmark : null;
     const rank = error ? Infinity : photo.landmark ? -1 : group ?? data.groups.length;
@@ -237,6 +240,7 @@ function sections() {
     found.get(heading).numbers.push(i);
   });
   if (byDoubt) found.get("Doubtful first")?.numbers.sort((a, b) => photos[a].probability - photos[b].probability);
+  found.get(NONE)?.numbers.sort((a, b) => photos[b].probability - photos[a].probability);
   return [...found.values()].sort((a, b) => (a.rank === b.rank ? 0 : a.rank - b.rank));
 }
 
@@ -338,7 +342,7 @@ function showPanel() {
   part("open").textContent = photo.name;
   part("open").href = photo.address;
   part("open").title = photo.folder;
-  part("said").textContent = photo.landmark || (photo.error ? "Could not be read" : "No landmark that is known");
+  part("said").textContent = photo.landmark || (photo.error ? "Could not be read" : NONE);
   part("sure").textContent = photo.note;
   part("yours").textContent = words;
   part("yours").className = kind;
@@ -572,9 +576,11 @@ function listen() {
   for (const id of ["filter", "order"]) part(id).addEventListener("change", showPhotos);
   part("goto").addEventListener("change", ({ target }) => go(Number(target.value)));
   part("unnamed").addEventListener("click", () => {
-    if (part("unnamed-places")) return;
-    part("filter").value = "all";
-    showPhotos();
+    if (!part("unnamed-places")) {
+      part("filter").value = "all";
+      showPhotos();
+    }
+    setCurrent(shownOrder().find((i) => isUnnamed(photos[i])) ?? current); // the panel shows what one sees
   });
   part("where").querySelectorAll("circle").forEach((circle, i) => circle.addEventListener("click", () => {
     go(shownOrder().find((number) => photos[number].landmark === data.places[i]));

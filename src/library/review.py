@@ -27,6 +27,7 @@ from src.library.records import Record, guarded
 from src.library.suggest import Group
 
 PAGE = 5_000  # photos: some 40 MB of thumbnails
+HARDLY = 0.01  # what looks less like any landmark than that looks like none
 _HERE = Path(__file__).parent
 
 
@@ -142,6 +143,7 @@ def _row(cells: Iterable) -> str:
 def _photo(one: Shown, decision: Decision | None, ending: str, names: Names) -> dict:
     """What the page's script knows of a photo; see there."""
     record = one.record
+    guesses = [[names.by_class.get(name, name), share] for name, share in one.guesses]
     return {
         "name": printable(Path(record.path).name),
         "folder": printable(str(Path(record.path).parent)),
@@ -150,9 +152,9 @@ def _photo(one: Shown, decision: Decision | None, ending: str, names: Names) -> 
         "landmark": record.landmark,
         "country": printable(record.country),
         "probability": record.probability or 0.0,
-        "note": printable(record.error or _certainty(record)),
+        "note": printable(record.error or _certainty(record, guesses)),
         "error": bool(record.error),
-        "guesses": [[names.by_class.get(name, name), share] for name, share in one.guesses],
+        "guesses": guesses,
         "content": one.content,
         "decision": decision and {"approve": decision.approved, "correct": decision.correct},
         "ending": ending,
@@ -160,14 +162,19 @@ def _photo(one: Shown, decision: Decision | None, ending: str, names: Names) -> 
     }
 
 
-def _certainty(record: Record) -> str:
-    """The probability, and what it is without the other photos where that makes a difference."""
+def _certainty(record: Record, guesses: Sequence[Sequence]) -> str:
+    """The probability, and what it is by the picture alone where that makes a difference.
+
+    Of a photo without a landmark it says what the photo looks most like.
+    """
     probability, alone = record.probability or 0.0, record.probability_alone or 0.0
     other = record.landmark_alone != record.landmark
     if not other and abs(probability - alone) < 0.005:
-        return _percent(probability)
+        if record.landmark or not guesses:
+            return _percent(probability)
+        return f"{_percent(probability)} {guesses[0][0]}?" if probability >= HARDLY else "like no landmark"
     name = f"{record.landmark_alone or 'none'} " if other else ""
-    return f"{_percent(probability)} (alone: {name}{_percent(alone)})"
+    return f"{_percent(probability)} (picture: {name}{_percent(alone)})"
 
 
 def _percent(share: float) -> str:
