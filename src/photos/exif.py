@@ -10,6 +10,7 @@ import struct
 
 ORIENTATION, DESCRIPTION, MAKE, MODEL = 0x0112, 0x010E, 0x010F, 0x0110
 SERIAL = 0xA431  # of the camera's body
+COMMENT = 0x9286  # the user's
 TAKEN, DIGITIZED = 0x9003, 0x9004  # by the camera's clock
 OFFSET, OFFSET_TAKEN, OFFSET_DIGITIZED = 0x9010, 0x9011, 0x9012  # its zone
 FRACTION_TAKEN, FRACTION_DIGITIZED = 0x9291, 0x9292  # digits behind the second
@@ -20,7 +21,7 @@ _PHOTO, _GPS = 0x8769, 0x8825  # tags that say where blocks of further ones are
 _WANTED = {
     "": (ORIENTATION, DESCRIPTION, MAKE, MODEL, _PHOTO, _GPS),
     "photo": (
-        *(SERIAL, TAKEN, DIGITIZED, OFFSET, OFFSET_TAKEN, OFFSET_DIGITIZED),
+        *(SERIAL, COMMENT, TAKEN, DIGITIZED, OFFSET, OFFSET_TAKEN, OFFSET_DIGITIZED),
         *(FRACTION_TAKEN, FRACTION_DIGITIZED),
     ),
     "gps": (LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, METHOD, GPS_TIME, GPS_DATE),
@@ -90,6 +91,17 @@ def text(value: Value | None) -> str:
         return value.decode().strip()
     except UnicodeDecodeError:
         return value.decode("latin-1").strip()
+
+
+def comment(value: Value | None) -> str:
+    """A user's comment, whose first eight bytes name its character set; empty for one not known here."""
+    if not isinstance(value, bytes):
+        return ""
+    charset, rest = value[:8], value[8:]
+    if charset == b"UNICODE\0":  # UTF-16 in the block's order, or in another
+        order = "be" if rest[::2].count(0) > rest[1::2].count(0) else "le"
+        return rest.decode(f"utf-16-{order}", "replace").lstrip("\ufeff").partition("\0")[0].strip()
+    return text(rest) if charset in (b"ASCII\0\0\0", bytes(8)) else ""
 
 
 def _first_tags(block: bytes, wanted: tuple[int, ...]) -> Tags:

@@ -9,11 +9,16 @@ from src.landmarks.tags import clean
 from src.photos import exif, times
 from src.photos.decode import OpenedPhoto
 from src.photos.errors import MetadataError
-from src.photos.xmp import ESTIMATE, KEYS, degrees, read_properties
+from src.photos.xmp import CAPTIONS, ESTIMATE, KEYS, degrees, read_properties
+
+IN_EXIF = "in the EXIF"  # stands for coordinates there
 
 _SPOT = ("exif:GPSLatitude", "exif:GPSLongitude", "exif:GPSProcessingMethod")
 _REFS = ("exif:GPSLatitudeRef", "exif:GPSLongitudeRef")  # not in the standard, but in files of old programs
-_IPTC = {25: "dc:subject", 120: "dc:description", 90: "photoshop:City", 101: "photoshop:Country"}
+_IPTC = {
+    **{5: "dc:title", 25: "dc:subject", 80: "dc:creator", 116: "dc:rights", 120: "dc:description"},
+    **{90: "photoshop:City", 95: "photoshop:State", 101: "photoshop:Country", 105: "photoshop:Headline"},
+}
 
 
 def read_taken(photo: OpenedPhoto) -> Taken:
@@ -46,15 +51,19 @@ def read_taken(photo: OpenedPhoto) -> Taken:
 
 def said_by(photo: OpenedPhoto) -> dict[str, list[str]]:
     """What the photo itself says, by XMP property: from its XMP, EXIF and IPTC."""
-    said = _said_in_xmp(photo, KEYS)
+    said = _said_in_xmp(photo, (*KEYS, *CAPTIONS))
     for key, text in _iptc_texts(photo.iptc):
         said[key].append(text)
-    said["dc:description"].append(clean(exif.text(photo.exif.main.get(exif.DESCRIPTION))))
+    said["dc:description"] += [
+        clean(exif.text(photo.exif.main.get(exif.DESCRIPTION))),
+        *(text for key in CAPTIONS for text in said.pop(key)),
+        clean(exif.comment(photo.exif.photo.get(exif.COMMENT))),
+    ]
     gps = photo.exif.gps
     if not _estimated(gps.get(exif.METHOD)) and any(
         map(_says_something, (gps.get(exif.LATITUDE), gps.get(exif.LONGITUDE)))
     ):
-        said["exif:GPSLatitude"].append("in the EXIF")
+        said["exif:GPSLatitude"].append(IN_EXIF)
     return said
 
 

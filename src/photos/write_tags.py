@@ -12,6 +12,7 @@ from pathlib import Path
 
 from src.files import exists, explained, shown_name, sync_folder, write
 from src.landmarks.tags import Tags
+from src.photos.begin_sidecar import begin
 from src.photos.containers import MAX_BLOCK
 from src.photos.decode import OpenedPhoto, open_photo
 from src.photos.errors import MetadataError
@@ -24,7 +25,7 @@ from src.photos.read_metadata import said_by
 from src.photos.sidecar_names import EXTENSION, extension_to_name
 from src.photos.strip import picture_parts
 from src.photos.xmp import ADDED, CREATED, NAMESPACES, in_utf8
-from src.photos.xmp_edit import EMPTY, add, add_to_sidecar, former, remove
+from src.photos.xmp_edit import EMPTY, add, add_to_sidecar, digest, former, remove
 
 _SEAL = "landmarkTagger:Seal"  # SHA-256 of the copy with zeros in this place
 _UNSEALED = "0" * 64
@@ -69,7 +70,7 @@ def undo_sidecar(path: Path) -> bool:
     if NAMESPACES["landmarkTagger"].encode() not in in_utf8(data):
         return False
     rest = former(data, path.name)
-    if Packet(data, path.name).values(CREATED) and Packet(rest, path.name).empty:
+    if _as_begun(data, rest, path.name):
         with explained(path, "deleted"):
             path.unlink()
             sync_folder(path)
@@ -145,8 +146,9 @@ def sidecar(
 ) -> bytes:
     """A sidecar with these tags for a photo file.
 
-    What the photo holds already (coordinates, a description, a place) is not said again by us. Its keywords
-    are repeated: some programs read no others where there is a sidecar (PhotoPrism, for one).
+    A new one begins with what people wrote into the photo (`begin_sidecar`). To one that is there already the
+    photo's keywords are added, as some programs read no others where there is a sidecar (PhotoPrism, for
+    one), and nothing else that the photo says itself (coordinates, a description, a place).
 
     Args:
         photo: the whole photo file.
@@ -160,14 +162,29 @@ def sidecar(
         PhotoError: the photo is none.
         MetadataError: `old` is no XMP, or more of it than is read.
     """
-    known = said_by(open_photo(photo, name))
+    opened = open_photo(photo, name)
+    known = said_by(opened)
     new = {CREATED: "True", **({EXTENSION: extension} if extension else {})}
-    if old is None:
-        return add(EMPTY, tags, known, old_name, new)
-    if not in_utf8(old):
+    if old is not None and not in_utf8(old):
         return add_to_sidecar(old, tags, known, old_name, {})
-    marks = new if Packet(old, old_name).values(CREATED) else {}
-    return add_to_sidecar(former(old, old_name), tags, known, old_name, marks)
+    rest = None if old is None else former(old, old_name)
+    if old is not None and rest is not None and not _as_begun(old, rest, old_name):
+        marks = new if Packet(old, old_name).values(CREATED) else {}
+        return add_to_sidecar(rest, tags, known, old_name, marks)
+    begun = begin(opened, known, name)
+    if begun != EMPTY:
+        try:
+            draft = add(begun, tags, known, old_name, {**new, CREATED: _UNSEALED})
+            new[CREATED] = digest(remove(draft, old_name))
+        except MetadataError:  # with tags it would be more than is read again
+            begun = EMPTY
+    return add(begun, tags, known, old_name, new)
+
+
+def _as_begun(data: bytes, rest: bytes, name: str) -> bool:
+    """Whether a sidecar was made here, and the rest of it, less what was added, is what it began with."""
+    created = Packet(data, name).values(CREATED)
+    return bool(created) and (Packet(rest, name).empty or created[0] == digest(rest))
 
 
 def embed(photo: bytes, tags: Tags, name: str = "photo", *, drop_c2pa: bool = False) -> bytes:

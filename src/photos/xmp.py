@@ -30,9 +30,15 @@ NAMESPACES = {
 KEYS = (
     *("dc:subject", "digiKam:TagsList", "lr:hierarchicalSubject", "dc:description"),
     *("photoshop:City", "photoshop:Country", "exif:GPSLatitude", "exif:GPSLongitude"),
+    *("dc:title", "dc:creator", "dc:rights", "photoshop:State", "photoshop:Headline"),
+)
+CAPTIONS = (  # where other programs look for one if there is no dc:description
+    "exif:UserComment",
+    "http://ns.adobe.com/tiff/1.0/:ImageDescription",
+    "http://ns.acdsee.com/iptc/1.0/:notes",
 )
 ADDED = "landmarkTagger:Added"  # "dc:subject=India" for a value, "dc:subject" for a list that was not there
-CREATED = "landmarkTagger:CreatedSidecar"
+CREATED = "landmarkTagger:CreatedSidecar"  # "True", or SHA-256 of what it began with
 FORMER = "landmarkTagger:Former"  # what stood in a sidecar whose bytes cannot be had back otherwise
 
 MAX_XMP = MAX_BLOCK  # bytes of a packet

@@ -12,14 +12,14 @@ import base64
 import hashlib
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from xml.sax.saxutils import escape, quoteattr
 
 from src.landmarks.tags import Tags, clean
 from src.photos.errors import MetadataError
 from src.photos.packet import Element, Packet, properties_of
 from src.photos.properties import LISTS, lists, new_ones, texts
-from src.photos.xmp import ADDED, FORMER, NAMESPACES, in_utf8, uri
+from src.photos.xmp import ADDED, CAPTIONS, FORMER, NAMESPACES, in_utf8, uri
 
 EMPTY = f"""<?xpacket begin="\N{BYTE ORDER MARK}" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
@@ -52,22 +52,23 @@ def add(old: bytes, tags: Tags, known: Mapping[str, list[str]], name: str, marks
             continue
         elif items:
             cuts += _empty_ones(packet, key)
-            lines += _list_lines(key, kind, items)
+            lines += list_lines(key, kind, items)
             added.append(key)
         added += [f"{key}={item}" for item in items]
 
     def taken(key: str) -> bool:
         full = packet.find(key) is not None and not _empty_ones(packet, key)
-        return full or any(packet.values(key)) or any(known.get(key, ()))
+        others = CAPTIONS if key == "dc:description" else ()
+        return full or any(any(packet.values(k)) for k in (key, *others)) or any(known.get(key, ()))
 
     single = texts(tags, taken)
     for key, text in single.items():
         cuts += _empty_ones(packet, key)
         if key == "dc:description":
-            lines += _list_lines(key, "Alt", [text])
+            lines += list_lines(key, "Alt", [text])
             added.append(key)
         else:
-            lines.append(_text_line(key, text))
+            lines.append(text_line(key, text))
     added += [f"{key}={text}" for key, text in single.items()]
     added += [f"{key}={text}" for key, text in marks.items() if not _ours(uri(key))]
 
@@ -78,7 +79,7 @@ def add(old: bytes, tags: Tags, known: Mapping[str, list[str]], name: str, marks
         "landmarkTagger:Notice": clean(tags.notice),
         **marks,
     }
-    lines += [_text_line(key, text) for key, text in marks.items()] + _list_lines(ADDED, "Bag", added)
+    lines += [text_line(key, text) for key, text in marks.items()] + list_lines(ADDED, "Bag", added)
     return _spliced(packet.data, [*cuts, _inserted_block(packet, lines)])
 
 
@@ -97,7 +98,7 @@ def add_to_sidecar(
     rest = remove(new, name)
     if rest == old:
         return new
-    kept = f"{_digest(rest)}:{base64.b64encode(zlib.compress(old)).decode()}"
+    kept = f"{digest(rest)}:{base64.b64encode(zlib.compress(old)).decode()}"
     new = add(packet, tags, known, name, {**marks, FORMER: kept})
     if former(new, name) != old:  # what could not be taken back is not written
         raise MetadataError(f"{name} has a form that cannot be added to; move it away and try again.")
@@ -110,16 +111,17 @@ def former(data: bytes, name: str) -> bytes:
     if rest == packet.data:
         return data
     for mark in packet.values(FORMER):
-        digest, _, packed = mark.partition(":")
+        digest_then, _, packed = mark.partition(":")
         try:
-            if digest == _digest(rest):
+            if digest_then == digest(rest):
                 return zlib.decompressobj().decompress(base64.b64decode(packed), MAX_FORMER)
         except (ValueError, zlib.error):  # changed by hand
             pass
     return rest
 
 
-def _digest(data: bytes) -> str:
+def digest(data: bytes) -> str:
+    """The SHA-256 of bytes, in hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -141,10 +143,26 @@ def remove(data: bytes, name: str) -> bytes:
         if everything and not nothing:
             cuts.append(_cut(packet, description))
         else:
-            tags = _ATTRIBUTE.finditer(data, description.start, description.inner)
-            cuts += [(tag.start(), tag.end(), b"") for tag in tags if tag[1].decode() in attributes]
+            cuts += _attributes_cut(packet, description, attributes)
             cuts += [_cut(packet, element) for elements in found for element in elements]
     return _collapsed(packet, cuts)
+
+
+def only(data: bytes, name: str, wanted: Callable[[str], bool]) -> bytes:
+    """The packet less all properties but those that are wanted, each by its name as `uri` gives it."""
+    packet = Packet(data, name)
+    cuts = [_cut(packet, element) for element in packet.rdf.children if element not in packet.descriptions]
+    for description in packet.descriptions:
+        said = properties_of(description)
+        cuts += _attributes_cut(packet, description, {tag for key, tag in said if not wanted(key)})
+        cuts += [_cut(packet, element) for element in description.children if not wanted(element.name)]
+    return _collapsed(packet, cuts)
+
+
+def with_description(data: bytes, lines: list[str], name: str) -> bytes:
+    """The packet with a description of these lines behind the last one."""
+    packet = Packet(data, name)
+    return _spliced(packet.data, [_inserted_block(packet, lines)])
 
 
 def _found(element: Element, lists: set[str], values: set[tuple[str, str]]) -> list[Element]:
@@ -167,14 +185,21 @@ def _empty_ones(packet: Packet, key: str) -> list[tuple[int, int, bytes]]:
             for (known, tag), value in description.attributes.items()
             if known == name and not value.strip()
         }
-        for found in _ATTRIBUTE.finditer(packet.data, description.start, description.inner) if tags else ():
-            cuts += [(found.start(), found.end(), b"")] if found[1].decode() in tags else []
+        cuts += _attributes_cut(packet, description, tags)
         for element in description.children:
             if element.name == name:
                 if not _blank(element):
                     return []
                 cuts.append(_cut(packet, element))
     return cuts
+
+
+def _attributes_cut(
+    packet: Packet, description: Element, tags: Collection[str]
+) -> list[tuple[int, int, bytes]]:
+    """The cuts that take attributes out of a description's start tag, each by its name in the file."""
+    found = _ATTRIBUTE.finditer(packet.data, description.start, description.inner) if tags else ()
+    return [(tag.start(), tag.end(), b"") for tag in found if tag[1].decode() in tags]
 
 
 def _blank(element: Element) -> bool:
@@ -184,7 +209,8 @@ def _blank(element: Element) -> bool:
     return not said and all(map(_blank, element.children))
 
 
-def _list_lines(key: str, kind: str, items: list[str]) -> list[str]:
+def list_lines(key: str, kind: str, items: list[str]) -> list[str]:
+    """The lines of a property that is a list, none for an empty one; kind: "Bag", "Seq" or "Alt"."""
     if not items:
         return []
     language = ' xml:lang="x-default"' if kind == "Alt" else ""
@@ -192,7 +218,8 @@ def _list_lines(key: str, kind: str, items: list[str]) -> list[str]:
     return [f"<{key}>", f" <rdf:{kind}>", *entries, f" </rdf:{kind}>", f"</{key}>"]
 
 
-def _text_line(key: str, text: str) -> str:
+def text_line(key: str, text: str) -> str:
+    """The line of a property that is a text."""
     return f"<{key}>{escape(text)}</{key}>"
 
 
