@@ -87,7 +87,12 @@ def test_rows_are_complete(table):
         assert {*unknown} <= {"city", "wikidata", "name_local"}, landmark
         assert 3 <= len(landmark.tags) <= 6, landmark
         assert all(re.fullmatch(r"\w[\w '-]*\w", tag) for tag in landmark.tags), landmark
-        assert all(tag == tag.lower() for tag in landmark.tags), landmark
+
+
+def test_a_tag_is_spelt_alike_everywhere_and_names_have_capitals(table):
+    tags = {tag for landmark in table.values() for tag in landmark.tags}
+    assert len({tag.casefold() for tag in tags}) == len(tags)
+    assert {"Gustave Eiffel", "Ming dynasty", "World Heritage", "bell tower"} <= tags
 
 
 def test_no_two_rows_disagree(table):
