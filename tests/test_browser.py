@@ -106,7 +106,7 @@ def test_photo_is_answered_with_a_name_and_bars(visit):
     assert widths[0] > 10 * widths[1]
     image = visit.page.locator(".lt-card img")
     assert image.get_attribute("alt") == "Your photo IMG_1.jpg"
-    assert image.evaluate("image => image.naturalWidth") == 160  # as large as this small model needs
+    assert image.evaluate("image => image.naturalWidth") == 80  # as large as this small model needs
     sync_api.expect(visit.page.get_by_role("status").get_by_text("Looked at 1 photo.")).to_be_visible()
 
 
@@ -153,7 +153,7 @@ def test_photo_is_turned_upright(visit):
     exif[0x0112] = 8
     visit.upload(("turned.jpg", encode(quarters(320, 240).transpose(Image.Transpose.ROTATE_270), exif=exif)))
     image = visit.page.locator(".lt-card img")
-    assert image.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [160, 120]
+    assert image.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [80, 60]
 
 
 def test_phone_window_has_nothing_to_scroll_sideways(visit):
@@ -222,8 +222,9 @@ def test_every_state_is_accessible_and_fits_its_window(chromium, repository, sta
     sync_api.expect(visit.page.get_by_role("main")).to_be_visible()
     STATES[state](visit)
     visit.page.mouse.move(0, 0)
-    for width in (390, 768, 1280):
+    for width, scheme in ((390, "light"), (768, "light"), (1280, "light"), (1280, "dark")):
         visit.page.set_viewport_size({"width": width, "height": 844})
+        visit.page.emulate_media(color_scheme=scheme)
         visit.page.wait_for_timeout(300)  # until colours have changed
         results = axe.Axe().run(visit.page)
         assert results.violations_count == 0, results.generate_report()

@@ -152,8 +152,9 @@ def test_every_state_is_accessible_and_fits_its_window(visit):
 
 def assert_fits(visit):
     """No violation of any rule of axe-core, best practices included, and nothing to scroll sideways."""
-    for width in (390, 768, 1280):
+    for width, scheme in ((390, "light"), (768, "light"), (1280, "light"), (1280, "dark")):
         visit.page.set_viewport_size({"width": width, "height": 844})
+        visit.page.emulate_media(color_scheme=scheme)
         visit.page.wait_for_timeout(300)  # until colours have changed
         results = axe.Axe().run(visit.page)
         assert results.violations_count == 0, results.generate_report()
