@@ -33,12 +33,13 @@ _MOST_BYTES = 24  # that libjxl takes for a pixel of a picture of one layer, mea
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))  # of width to height, from number 1 on
 _ANSWER = "<4sLLL"  # before profile and pixels: mode, width, height, bytes of the profile
 
-# What the decoding process runs. Of gray it gets samples of any width, and of other pictures bytes.
+# What the decoding process runs; its own limit of time is for when nobody waits for it any more. Of gray it
+# gets samples of any width, and of other pictures bytes.
 _DECODE = f"""
 import struct, sys
 try:
     import resource
-    for limit, most in (("AS", {MEMORY}), ("CPU", {SECONDS}), ("CORE", 0)):
+    for limit, most in (("AS", {MEMORY}), ("CPU", {2 * SECONDS}), ("CORE", 0)):
         resource.setrlimit(getattr(resource, "RLIMIT_" + limit), (most, most))
 except (ImportError, OSError, ValueError):  # not on every system
     pass
@@ -133,7 +134,13 @@ class JxlImage(Image.Image):
     def _decoded(self) -> Image.Image:
         command = [sys.executable, "-P", "-c", _DECODE]
         try:
-            done = subprocess.run(command, input=self._codestream, capture_output=True, timeout=SECONDS)
+            done = subprocess.run(
+                command,
+                input=self._codestream,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                timeout=SECONDS,
+            )
         except subprocess.TimeoutExpired as error:
             raise PhotoError(f"{self._name} takes too long to be read; save the picture as JPEG.") from error
         head = struct.calcsize(_ANSWER)
