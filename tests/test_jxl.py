@@ -258,6 +258,6 @@ def test_limit_of_memory(monkeypatch):
     monkeypatch.setattr(jxl, "_DECODE", f"{limits}bytearray({jxl.MEMORY})\n{imports}{rest}")
     with pytest.raises(PhotoError, match=DAMAGED):
         read_photo(encode(quarters(), "JXL"), "a.jxl")
-    monkeypatch.setattr(jxl, "MEMORY", 50_000)  # as were it a picture of 45 megapixels
+    monkeypatch.setattr(jxl, "MEMORY", 50_000)  # as were it a picture of 60 megapixels
     with pytest.raises(PhotoError, match=r"^a\.jxl is damaged, or takes too much memory .* smaller copy\.$"):
         read_photo(encode(quarters(), "JXL"), "a.jxl")
