@@ -2,7 +2,7 @@
 
 Files of every kind that is read, with EXIF, XMP and IPTC, and sidecars are cut, spliced, flipped
 and overwritten at random, half of the time in their first bytes, where headers are. Each photo is
-decoded (Pillow, libheif, libavif, libtiff), asked when and where it was taken (expat), copied
+decoded (Pillow, libheif, libavif, libtiff, libjxl), asked when and where it was taken (expat), copied
 without metadata, copied with tags and given a sidecar, sometimes beside a mutated older one.
 Each step must end in its result or in one sentence, within five seconds, and all of them within a
 gigabyte of memory. Copies must show the picture of their photo, and an older sidecar must come back
@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from src.landmarks.tags import Tags
+from src.photos import jxl
 from src.photos.decode import open_photo, read_photo
 from src.photos.errors import MetadataError, PhotoError
 from src.photos.read_metadata import read_taken
@@ -112,6 +113,15 @@ def seeds() -> list[bytes]:
         (colour, "BMP", {}),
         (colour.convert("P"), "BMP", {}),
     ]
+    if jxl.can_decode():
+        importlib.import_module("pillow_jxl")  # which makes Pillow write such files
+        said = {"exif": exif.tobytes(), "xmp": XMP}
+        made += [
+            (colour, "JXL", {}),
+            (colour.convert("RGBA"), "JXL", {"lossless": True}),
+            (colour, "JXL", said),
+            (colour.convert("L"), "JXL", {**said, "compress_metadata": True}),
+        ]
     files = []
     for picture, kind, options in made:
         file = io.BytesIO()

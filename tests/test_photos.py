@@ -9,7 +9,7 @@ from conftest import encode, png, quarters
 from PIL import Image, ImageCms
 
 from src.photos import decode as photos
-from src.photos import headers
+from src.photos import headers, jxl
 from src.photos.decode import read_photo
 from src.photos.errors import PhotoError
 
@@ -57,6 +57,13 @@ def test_heic_without_the_library_says_what_to_do(monkeypatch):
     data = b"\0\0\0\x18ftypheic" + b"\0" * 100
     with pytest.raises(PhotoError, match=r"beach\.heic is a HEIC picture.*pillow-heif.*JPEG"):
         read_photo(data, "beach.heic")
+
+
+def test_jpeg_xl_without_the_libraries_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(jxl, "PACKAGES", ("json", "no_package_is_called_so"))
+    for data in (b"\xff\x0a" + b"\0" * 100, b"\0\0\0\x0cJXL \r\n\x87\n" + b"\0" * 100):
+        with pytest.raises(PhotoError, match=r"beach\.jxl is a JPEG XL.* pillow-jxl-plugin and brotli.*JPEG"):
+            read_photo(data, "beach.jxl")
 
 
 def test_module_works_without_pillow_heif():

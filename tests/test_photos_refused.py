@@ -1,5 +1,6 @@
 """What is no photo, or no harmless one, is refused with one sentence, before it costs time or memory."""
 
+import importlib
 import os
 import struct
 import time
@@ -13,7 +14,7 @@ from PIL import Image, features
 from raw_samples import RAW_KINDS, raw, tiff
 
 from src.photos import decode as photos
-from src.photos import headers
+from src.photos import headers, jxl
 from src.photos.decode import read_photo
 from src.photos.errors import PhotoError
 from src.photos.formats import FORMATS
@@ -166,6 +167,10 @@ if headers.pillow_heif is not None:
     SEEDS["HEIF"] = encode(quarters(64, 64), "HEIF")
 if features.check("avif"):
     SEEDS["AVIF"] = encode(quarters(64, 64), "AVIF")
+if jxl.can_decode():
+    importlib.import_module("pillow_jxl")  # which makes Pillow write such files
+    SEEDS["JXL"] = encode(quarters(64, 64), "JXL", lossless=True)
+    SEEDS["JXL in a container"] = encode(quarters(64, 64), "JXL", use_container=True)
 
 edits = st.lists(st.tuples(st.integers(0, 10_000), st.binary(min_size=0, max_size=6)), max_size=6)
 

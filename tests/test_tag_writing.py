@@ -1,6 +1,7 @@
 """A whole library reviewed, written and undone."""
 
 import errno
+import importlib
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from tag_library import COLOURS, FakePredictor, contents, photo, run, table
 
 from src.files import replacing
 from src.library import write_back
-from src.photos import sidecar_names
+from src.photos import jxl, sidecar_names
 
 pytest_plugins = ("tag_fixtures",)
 
@@ -184,6 +185,9 @@ def test_a_photo_of_every_format_gets_one_line_and_one_sidecar(tmp_path, fake, c
         photo(folder / f"a.{suffix}", "red", kind=kind)
     if features.check("avif"):
         photo(folder / "a.avif", "red", kind="AVIF")
+    if jxl.can_decode():
+        importlib.import_module("pillow_jxl")  # which makes Pillow write such files
+        photo(folder / "a.jxl", "red", kind="JXL")
     for kind in RAW_KINDS:
         picture = Image.new("RGB", (64, 48), COLOURS["red"])
         (folder / f"a.{kind.lower()}").write_bytes(raw(kind, picture))

@@ -17,7 +17,7 @@ from PIL import Image
 
 from src.data.errors import DataError
 from src.files import replacing
-from src.photos import containers, decode, exif, formats, headers, isobmff, raw, tiff
+from src.photos import containers, decode, exif, formats, headers, isobmff, jxl, raw, tiff
 from src.photos.errors import UNUSABLE
 from src.photos.files import read_photo_file
 from src.progress import progress_bar
@@ -25,7 +25,7 @@ from src.progress import progress_bar
 # Decoded pictures are kept with this short side in pixels: enough for any training size used here.
 CACHED_SIDE = 256
 # the code that turns bytes into pixels
-DECODERS = (decode, formats, headers, containers, tiff, isobmff, raw, exif)
+DECODERS = (decode, formats, headers, containers, tiff, isobmff, jxl, raw, exif)
 
 
 def read_picture(path: str | Path, short_side: int = decode.SHORT_SIDE) -> Image.Image:

@@ -1,21 +1,23 @@
 """Which of the formats that are read a file is of: by what its bytes are, and not by its name.
 
-The numbers are the formats' own: JPEG, PNG, RIFF, GIF, TIFF 6.0, Windows' BITMAPFILEHEADER, and the brands of
-ISO base media files (ISO 14496-12; HEIF: ISO 23008-12; AVIF 1.1). Raw files are known by what their makers
-put first, or are TIFF structures with a sensor's pixels in them (`tiff.is_raw`).
+The numbers are the formats' own: JPEG, PNG, RIFF, GIF, JPEG XL (ISO/IEC 18181), TIFF 6.0, Windows'
+BITMAPFILEHEADER, and the brands of ISO base media files (ISO 14496-12; HEIF: ISO 23008-12; AVIF 1.1). Raw
+files are known by what their makers put first, or are TIFF structures with a sensor's pixels in them
+(`tiff.is_raw`).
 """
 
 from __future__ import annotations
 
+from src.photos.jxl import CODESTREAM, CONTAINER
 from src.photos.tiff import ORDERS, RAW_ORDERS, is_raw
 
-FORMATS = "JPEG, PNG, WebP, GIF, HEIC, AVIF, TIFF, BMP or a camera's RAW"
+FORMATS = "JPEG, PNG, WebP, GIF, HEIC, AVIF, JPEG XL, TIFF, BMP or a camera's RAW"
 RAW_SUFFIXES = (
     *(".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".sr2", ".srw", ".orf", ".raf", ".rw2", ".pef"),
 )
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
-    *(".heic", ".heif", ".hif", ".avif", *RAW_SUFFIXES),
+    *(".heic", ".heif", ".hif", ".avif", ".jxl", *RAW_SUFFIXES),
 )
 
 # Still pictures coded with HEVC or AV1, single or in a sequence; "mif1" and "msf1" may hold either.
@@ -38,6 +40,8 @@ def format_of(data: bytes) -> str | None:
         return "WEBP"
     if data[:6] in (b"GIF87a", b"GIF89a"):
         return "GIF"
+    if data.startswith((CODESTREAM, CONTAINER)):
+        return "JXL"
     if data[4:8] == b"ftyp":
         return _by_brands(data)
     if data.startswith(_RAW):

@@ -1,9 +1,9 @@
 """Photo files opened for decoding: each by the one decoder for its format, with nothing decoded yet.
 
 Only the decoders named here are ever used. They get no metadata to see, as that is read within limits of our
-own (`containers`, `tiff`, `isobmff`, `raw`), and no picture that would cost too much time or memory. They are
-called directly, as `Image.open` would warn of large pictures: their size is checked here, and warnings can
-only be silenced for all threads.
+own (`containers`, `tiff`, `isobmff`, `jxl`, `raw`), and no picture that would cost too much time or memory.
+They are called directly, as `Image.open` would warn of large pictures: their size is checked here, and
+warnings can only be silenced for all threads.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from src.photos.containers import MAX_BLOCK, MAX_SCANS, Contents, take_apart
 from src.photos.errors import PhotoError
 from src.photos.exif import Exif
 from src.photos.isobmff import exif_item, without_exif
+from src.photos.jxl import JxlImage, can_decode, take_apart_jxl
 from src.photos.raw import take_apart_raw
 from src.photos.tiff import bytes_a_pixel, take_apart_tiff
 
@@ -158,7 +159,26 @@ def _open_avif(data: bytes, _kind: str, name: str) -> Header:
     return Header(picture, Contents(b"", exif, xmp), Exif(exif[:MAX_BLOCK]), orientation=turned or 1)
 
 
-_OPENERS = {"HEIF": _open_heif, "AVIF": _open_avif, "TIFF": _open_tiff, "BMP": _open_bmp, "RAW": _open_raw}
+def _open_jxl(data: bytes, _kind: str, name: str) -> Header:
+    """A JPEG XL file; its codestream says how to turn it, whatever its EXIF says (ISO/IEC 18181-2)."""
+    if not can_decode():
+        raise PhotoError(
+            f"{name} is a JPEG XL picture, which this computer cannot read: install pillow-jxl-plugin and "
+            "brotli, or save the picture as JPEG."
+        )
+    contents = take_apart_jxl(data)
+    picture = JxlImage(contents.picture, name)
+    return Header(picture, contents, Exif(contents.exif[:MAX_BLOCK]), orientation=1)
+
+
+_OPENERS = {
+    "HEIF": _open_heif,
+    "AVIF": _open_avif,
+    "JXL": _open_jxl,
+    "TIFF": _open_tiff,
+    "BMP": _open_bmp,
+    "RAW": _open_raw,
+}
 
 
 def _check_webp_canvas(data: bytes, name: str) -> None:
