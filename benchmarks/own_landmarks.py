@@ -32,7 +32,8 @@ from src.landmarks.answer import Answer
 from src.landmarks.table import Landmark
 
 PLACES, DRAWS, EXAMPLES = (2, 12), 10, (1, 3, 5, 10)
-LOST, MORE = 0.002, 0.0025  # built-in answers lost, unknown photos answered: what may be
+# built-in answers lost, unknown photos answered: what may be, with a single example and with more
+LOST, MORE = (0.002, 0.002), (0.0025, 0.004)
 VALID = 0.1  # of the training photos, as in the recipe
 MANY = 1000  # own landmarks whose cost is measured
 
@@ -58,6 +59,7 @@ class Draw:
     own: Own
     names: list[str]
     rest: Photos
+    several: bool  # examples of each
 
 
 def look(predictor: Predictor, paths: Sequence[Path], labels: Sequence[str] | None = None) -> Photos:
@@ -114,7 +116,7 @@ def draw(
     for number in chance.permutation(len(others))[:places]:
         name, rows = f"home {number}", chance.permutation(len(others[number]))[:count]
         taught[name] = Taught(Landmark(name, name), tuple(others[number][row] for row in rows))
-    return Draw(Own.beside(predictor, taught), list(taught), new.of(rest))
+    return Draw(Own.beside(predictor, taught), list(taught), new.of(rest), count > 1)
 
 
 def signs(own: Own, photos: Photos) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +132,7 @@ class Samples:
     rows: list[np.ndarray] = field(default_factory=list)
     truths: list[np.ndarray] = field(default_factory=list)
     weights: list[np.ndarray] = field(default_factory=list)
-    others: list[np.ndarray] = field(default_factory=list)
+    others: tuple[list[np.ndarray], list[np.ndarray]] = field(default_factory=lambda: ([], []))
 
     def add(self, one: Draw, photos: Photos, counted: np.ndarray, share: float, total: int = 0) -> None:
         """Add the photos of a mask, which together weigh ``share``.
@@ -145,12 +147,15 @@ class Samples:
             self.truths.append(np.array(one.names)[numbers] == part.labels)
             self.weights.append(np.full(len(found), share / len(found)))
             if total:
-                self.others.append(
+                self.others[int(one.several)].append(
                     np.concatenate([found, np.full((total - len(found), found.shape[1]), np.nan)])
                 )
 
-    def fit(self, allowed: float) -> tuple[np.ndarray, float]:
-        """Weights, and the evidence that no more than an allowed share of the others exceeds."""
+    def fit(self, allowed: Sequence[float]) -> tuple[np.ndarray, tuple[float, ...]]:
+        """Weights, and the evidence that no more than an allowed share of the others exceeds.
+
+        That is by itself for places with a single example and for others.
+        """
         x, weight = np.concatenate(self.rows), np.concatenate(self.weights)
         center, scale = x.mean(axis=0), x.std(axis=0)
         regression = LogisticRegression(C=10, max_iter=1000).fit(
@@ -159,8 +164,11 @@ class Samples:
             sample_weight=weight * len(weight) / weight.sum(),
         )
         found = (regression.coef_[0] / scale).astype(np.float32)
-        evidence = np.nan_to_num(np.concatenate(self.others) @ found, nan=-np.inf)
-        return found, float(np.quantile(evidence, 1 - allowed, method="higher"))
+        exceeded = (np.nan_to_num(np.concatenate(some) @ found, nan=-np.inf) for some in self.others)
+        return found, tuple(
+            float(np.quantile(evidence, 1 - share, method="higher"))
+            for evidence, share in zip(exceeded, allowed, strict=True)
+        )
 
 
 def fit(draws: Sequence[Draw], places: Sequence[str], known: Photos, unknown: Photos) -> dict:

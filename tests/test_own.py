@@ -26,13 +26,16 @@ WIDTH, THRESHOLD = 12, 0.8
 BUILT_IN = [Landmark("00.Taj_Mahal", "Taj Mahal", "Agra"), Landmark("01.Eiffel_Tower", "Eiffel Tower")]
 # features are compared as they are; the built-in landmarks are the first two axes, the crowd is the third
 AXES = np.eye(WIDTH)
-SPACE = Space(np.zeros(WIDTH), AXES[:, :1], np.ones(1), AXES[:2], AXES[2:3], AXES[:0])
+COMMON = 0.2  # cosine of photos of no landmark to places along the fifth and later axes
+STRANGER = np.array([0, 0, 0, math.sqrt(1 - 7 * COMMON**2), *[COMMON] * 7, 0])
+SPACE = Space(np.zeros(WIDTH), AXES[:, :1], np.ones(1), AXES[:2], AXES[2:3], np.stack([STRANGER] * STRANGERS))
 
 
 def needed(spoken, known, examples=1):
     """The cosine from which a place with nothing else like it is named: four signs are equal."""
     weights, odds = WEIGHTS[int(spoken)], math.log(known / (1 - known))
-    return float((NEEDED[int(spoken)] - weights[4] / examples - weights[5] * odds) / weights[:4].sum())
+    least = NEEDED[int(spoken)][int(examples > 1)] - COMMON * weights[6]
+    return float((least - weights[4] / examples - weights[5] * odds) / weights[:4].sum())
 
 
 def features(*axes, like=1.0, rest=11):
@@ -104,9 +107,17 @@ def test_a_probability_is_that_of_the_logistic_regression():
     [found] = place.judge([answer(seen, 0.5, 0.0)])
     vector = np.frombuffer(seen, np.uint8).astype(float)
     cosine = vector[4] / np.linalg.norm(vector)
-    evidence = WEIGHTS[0] @ [*[cosine] * 4, 1, 0, 0]
-    odds = math.exp(evidence - NEEDED[0]) * THRESHOLD / (1 - THRESHOLD)
+    evidence = WEIGHTS[0] @ [*[cosine] * 4, 1, 0, COMMON]
+    odds = math.exp(evidence - NEEDED[0][0]) * THRESHOLD / (1 - THRESHOLD)
     assert found.known == pytest.approx(odds / (1 + odds), abs=1e-4)
+
+
+def test_a_single_example_needs_more_evidence_than_several_alike():
+    """By the same signs but for the number of examples, and more so than by its weight alone."""
+    one, two = (own(taught("Place", *[features(4)] * count)) for count in (1, 2))
+    seen = answer(features(4, like=needed(False, 0.5, examples=2) + 0.01), 0.5, 0.0)
+    assert [named(place.judge([seen])[0]) for place in (one, two)] == [None, "Place"]
+    assert all(single > several for single, several in NEEDED)
 
 
 def test_signs_count_what_the_network_itself_says():
@@ -193,7 +204,7 @@ def test_what_the_network_says_itself_is_no_other_name():
     """The weights are those over silence, though it names the very landmark."""
     better, seen = own(taught("Taj Mahal", features(4))), answer(features(4, like=0.6), 0.85, 0.01)
     [(_, [similar])], [found] = better.compare([seen]), better.judge([seen])
-    odds = math.exp(WEIGHTS[0] @ similar.signs - NEEDED[0]) * THRESHOLD / (1 - THRESHOLD)
+    odds = math.exp(WEIGHTS[0] @ similar.signs - NEEDED[0][0]) * THRESHOLD / (1 - THRESHOLD)
     assert found.known == pytest.approx(odds / (1 + odds), abs=1e-6)
     assert found.known > 0.9
 
@@ -272,7 +283,7 @@ def test_how_well_a_place_is_known_is_what_its_other_photos_say():
             others = taught("Place", *(seen[:i] + seen[i + 1 :]))
             [(_, similar)] = own(others, space=space).compare([answer(seen[i])])
             signs = [*similar[0].signs[:5], 0, similar[0].signs[6]]  # at even odds of the network
-            expected += WEIGHTS[0] @ signs >= NEEDED[0]
+            expected += WEIGHTS[0] @ signs >= NEEDED[0][1]
         assert own(place, space=space).fit("Place").recognised == expected
 
 

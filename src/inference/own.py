@@ -26,12 +26,13 @@ SHOWN = 3  # own landmarks among the guesses, at most: the most similar ones
 BATCH = 500  # photos that are compared at a time: some 10 MB
 NEGLIGIBLE = 0.01  # probability below which an answer stays as it was
 # Of the signs in `Own._signs`, where the network names nothing, and where it names a landmark; and the
-# evidence from which an own one is named then. Fitted by benchmarks/own_landmarks.py, which prints them.
+# evidence from which an own one is named then: one with a single example, and others, of which more is known.
+# Fitted by benchmarks/own_landmarks.py, which prints them.
 WEIGHTS = np.array(
     [[-3.71, 11.41, 8.21, 8.46, 0.744, -0.0838, -11.84], [2.21, 10.11, 8.85, -3.59, 1.82, -0.230, -6.83]],
     np.float32,
 )
-NEEDED = (0.81, 1.50)
+NEEDED = ((1.05, 0.03), (2.19, 1.28))
 MISFIT = 0.08  # 5 % of photos are less similar to the mean of their landmark, and most photos of other places
 ALIKE = 0.45  # 1 of 1,000 pairs of means is more similar
 ALIKE_KNOWN = 0.75  # 1 % of the means are more similar to that of a built-in landmark
@@ -220,7 +221,8 @@ class Own:
         """
         spoken = answer.recognised and answer.guesses[0].landmark != self.landmarks[similar.number]
         evidence = float(WEIGHTS[int(spoken)] @ similar.signs)
-        log_odds = evidence - NEEDED[int(spoken)] + _log_odds(self._threshold)
+        several = len(self._examples[similar.number]) > 1
+        log_odds = evidence - NEEDED[int(spoken)][int(several)] + _log_odds(self._threshold)
         return Guess(self.landmarks[similar.number], 1 / (1 + math.exp(-log_odds)))
 
     def fit(self, name: str) -> Fit:
@@ -243,7 +245,7 @@ class Own:
             own_rival = float((others[: len(self._means) - 1] @ place).max(initial=0.0))
             known_ones, crowd = self._space.means @ place, self._space.crowd @ place
             signs = self._signs(similarity, c, own_rival, known_ones, crowd, 0.5, len(rest), common)
-            recognised += float(WEIGHTS[0] @ signs) >= NEEDED[0]
+            recognised += float(WEIGHTS[0] @ signs) >= NEEDED[0][int(len(rest) > 1)]
             if mean < MISFIT:
                 misfits.append(names[i])
         return Fit(recognised, tuple(misfits), tuple(alike))
