@@ -17,7 +17,7 @@ from src.library.takeout import LocalFiles, Takeout
 from src.photos.decode import OpenedPhoto, open_photo
 from src.photos.files import read_photo_file
 from src.photos.read_metadata import read_taken, said_by
-from src.photos.sidecar_names import find_sidecar
+from src.photos.sidecar_names import Listing, find_sidecar, listed_once
 from src.photos.xmp import KEYS, read_properties
 from src.progress import Tally
 
@@ -45,14 +45,14 @@ def leave_out(catalog: Catalog, since: date | None, only_missing: bool) -> Count
     Returns:
         How many were left out for which reason.
     """
-    takeout, reasons = Takeout(LocalFiles()), Counter[str]()
+    takeout, listing, reasons = Takeout(LocalFiles()), listed_once(), Counter[str]()
 
     def reason(path: str, mtime_ns: int) -> str:
         try:
             photo = open_photo(read_photo_file(path), path)
             if since and _day(photo, path, mtime_ns, takeout) < since:
                 return f"taken before {since}"
-            return "with keywords and a position" if only_missing and _complete(photo, path) else ""
+            return "with keywords and a position" if only_missing and _complete(photo, path, listing) else ""
         except Exception:  # whatever it is, the run comes across it again, and says it
             return ""
 
@@ -104,9 +104,9 @@ def _day(photo: OpenedPhoto, path: str, mtime_ns: int, takeout: Takeout) -> date
     return time.date() if time else datetime.fromtimestamp(mtime_ns / 1e9).date()
 
 
-def _complete(photo: OpenedPhoto, path: str) -> bool:
+def _complete(photo: OpenedPhoto, path: str, listing: Listing) -> bool:
     said = said_by(photo)
-    sidecar = find_sidecar(path)
+    sidecar = find_sidecar(path, listing=listing)
     if sidecar.exists():
         for key, values in read_properties(read_photo_file(sidecar), KEYS).items():
             said[key] = [*said[key], *values]

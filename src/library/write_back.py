@@ -13,7 +13,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from src.files import explained, sweep
@@ -23,7 +23,7 @@ from src.library.catalog import Catalog
 from src.library.decisions import Verdicts
 from src.library.writes import Write
 from src.photos.errors import UNUSABLE, MetadataError
-from src.photos.sidecar_names import Naming, find_sidecar
+from src.photos.sidecar_names import Listing, Naming, find_sidecar, listed_once
 from src.photos.write_tags import undo_copy, undo_sidecar, write_copy, write_sidecar
 
 
@@ -48,12 +48,14 @@ class Writing:
         to: where the copies go, in folders as in the library; None for sidecars.
         naming: what sidecars are called.
         drop_c2pa: leave Content Credentials out of copies.
+        listing: what lies beside the photos, for this run.
     """
 
     root: Path
     to: Path | None = None
     naming: Naming = "auto"
     drop_c2pa: bool = False
+    listing: Listing = field(default_factory=listed_once)
 
 
 def write_all(catalog: Catalog, how: Writing, verdicts: Verdicts) -> Iterator[Step]:
@@ -110,7 +112,10 @@ def _tried(catalog: Catalog, how: Writing, photo: str, tags: Tags) -> Step:
 def _write(catalog: Catalog, how: Writing, photo: str, tags: Tags) -> bool:
     """Write one photo's tags; False where they are there already."""
     to = how.to
-    target = find_sidecar(photo, how.naming) if to is None else to / Path(photo).relative_to(how.root)
+    if to is None:
+        target = find_sidecar(photo, how.naming, how.listing)
+    else:
+        target = to / Path(photo).relative_to(how.root)
     before = catalog.writes.find(photo, os.fspath(target))
     there = _exists(target)
     if before and before.done and before.tags == tags and there:
