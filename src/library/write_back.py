@@ -79,7 +79,7 @@ def write_all(catalog: Catalog, how: Writing, verdicts: Verdicts) -> Iterator[St
         yield _taken_back(catalog, write, "taken back")
     for photo, content, landmark, tags in catalog.tags_to_write():
         verdict = verdicts.judge(photo, content, landmark)
-        yield _tried(catalog, how, photo, tags) if verdict == "approved" else Step(photo, verdict)
+        yield _tried(catalog, how, photo, content, tags) if verdict == "approved" else Step(photo, verdict)
 
 
 def undo_all(catalog: Catalog, folder: Path) -> Iterator[Step]:
@@ -100,17 +100,21 @@ def _taken_back(catalog: Catalog, write: Write, done: str) -> Step:
     return step
 
 
-def _tried(catalog: Catalog, how: Writing, photo: str, tags: Tags) -> Step:
+def _tried(catalog: Catalog, how: Writing, photo: str, content: str, tags: Tags) -> Step:
     try:
-        return Step(photo, "written" if _write(catalog, how, photo, tags) else "unchanged")
+        return Step(photo, "written" if _write(catalog, how, photo, content, tags) else "unchanged")
     except sqlite3.Error:  # of the catalog
         raise
     except Exception as error:  # as above
         return Step(photo, "failed", failure(photo, error, "tagged"))
 
 
-def _write(catalog: Catalog, how: Writing, photo: str, tags: Tags) -> bool:
-    """Write one photo's tags; False where they are there already."""
+def _write(catalog: Catalog, how: Writing, photo: str, content: str, tags: Tags) -> bool:
+    """Write one photo's tags; False where they are there already.
+
+    A photo that has changed since, as it got stars or a title, is written anew: its copy has to follow it,
+    and so has what a sidecar took over from it.
+    """
     to = how.to
     if to is None:
         target = find_sidecar(photo, how.naming, how.listing)
@@ -118,11 +122,12 @@ def _write(catalog: Catalog, how: Writing, photo: str, tags: Tags) -> bool:
         target = to / Path(photo).relative_to(how.root)
     before = catalog.writes.find(photo, os.fspath(target))
     there = _exists(target)
-    if before and before.done and before.tags == tags and there:
+    if before and before.done and (before.tags, before.content) == (tags, content) and there:
         return False
     if to and there and not before:
         raise MetadataError(f"{target} is there already; move it away, or copy to another folder.")
-    planned = Write(photo, os.fspath(target), None if to is None else os.fspath(to), tags, done=False)
+    root = None if to is None else os.fspath(to)
+    planned = Write(photo, os.fspath(target), root, tags, done=False, content=content)
     if before and not before.done:  # it may be whole and in its place, and yet have left a part behind
         sweep(Path(os.path.realpath(target)))
     catalog.writes.save(planned)

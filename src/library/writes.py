@@ -12,18 +12,22 @@ from typing import Any
 
 from src.landmarks.tags import Tags
 
-_COLUMNS = "writes.path, target, root, writes.tags, done"
+_COLUMNS = "writes.path, target, root, writes.tags, done, content"
 
 
 @dataclass(frozen=True)
 class Write:
-    """Tags that were written, or were about to be when a kill came (`done` is False)."""
+    """Tags that were written, or were about to be when a kill came (`done` is False).
+
+    `content` is the digest of the photo then, None where an earlier version of this program wrote them.
+    """
 
     photo: str
     target: str
     root: str | None  # the folder of all copies; None for a sidecar
     tags: Tags
     done: bool
+    content: str | None
 
 
 class Writes:
@@ -54,16 +58,17 @@ class Writes:
             " WHERE root IS ? AND error = '' ORDER BY writes.path, target",
             (root and os.fsencode(root),),
         )
-        return ((_write(row), content, landmark) for *row, content, landmark in rows)
+        return ((_write(row), digest, landmark) for *row, digest, landmark in rows)
 
     def save(self, write: Write) -> None:
         """Save that something is about to be written, or is (`done`)."""
         now, root = datetime.now(UTC).isoformat(timespec="seconds"), write.root and os.fsencode(write.root)
         paths = os.fsencode(write.photo), os.fsencode(write.target), root
-        row = *paths, json.dumps(asdict(write.tags)), now, now if write.done else None
+        row = *paths, json.dumps(asdict(write.tags)), now, now if write.done else None, write.content
         self._execute_on_disk(
-            "INSERT INTO writes VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET tags = excluded.tags, done = excluded.done",
+            "INSERT INTO writes VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE"
+            " SET tags = excluded.tags, done = excluded.done, content = excluded.content",
             row,
         )
 
@@ -93,6 +98,6 @@ def read_tags(facts: str) -> Tags:
 
 
 def _write(row: tuple | list) -> Write:
-    path, target, root, tags, done = row
+    path, target, root, tags, done, content = row
     root = root and os.fsdecode(root)
-    return Write(os.fsdecode(path), os.fsdecode(target), root, read_tags(tags), done is not None)
+    return Write(os.fsdecode(path), os.fsdecode(target), root, read_tags(tags), done is not None, content)

@@ -55,24 +55,17 @@ def find_sidecar(photo: str | Path, naming: Naming = "auto", listing: Listing = 
 
     Args:
         photo: the photo.
-        listing: gives the photos beside it; `listed_once` where many are asked for.
         naming: "ext" for IMG_1.jpg.xmp; "stem" for IMG_1.xmp where it is this photo's, else the former;
             "auto" for the former, unless only an IMG_1.xmp is there and it is this photo's alone.
+        listing: gives the photos beside it; `listed_once` where many are asked for.
 
     Raises:
         FileError, MetadataError: an IMG_1.xmp cannot be read.
     """
     photo = Path(photo)
     own, shared = _names(photo)
-    if naming == "stem":
-        return shared if _belongs(shared, photo, listing, adobe=True) else own
-    if (
-        naming == "auto"
-        and not exists(own)
-        and exists(shared)
-        and _belongs(shared, photo, listing, adobe=False)
-    ):
-        return shared
+    if naming == "stem" or (naming == "auto" and not exists(own) and exists(shared)):
+        return shared if _belongs(shared, photo, listing, adobe=naming == "stem") else own
     return own
 
 
