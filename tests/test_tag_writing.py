@@ -10,8 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from PIL import Image, features
 from photo_parts import behind_start, xmp_segment
+from PIL import Image, features
 from raw_samples import RAW_KINDS, raw
 from tag_library import COLOURS, FakePredictor, contents, photo, run, table
 
