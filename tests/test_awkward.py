@@ -13,7 +13,7 @@ from src import files
 from src.files import FileError, write
 from src.landmarks.table import describe
 from src.landmarks.tags import confirmed_tags
-from src.library import choose
+from src.library import read_ahead
 from src.library.remote import Addressed
 from src.photos.files import find_photos, read_photo_file
 from src.photos.sidecar_names import find_sidecar, photos_in
@@ -159,7 +159,7 @@ def test_writing_one_file_does_not_list_its_folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("arguments", [["--write", "sidecar"], ["--only-missing"]])
 def test_a_folder_is_listed_once_for_all_its_sidecars(library, monkeypatch, naming, arguments):
     """With IMG_1.xmp beside each of 4,000 photos, as Lightroom has it, listing took 9 ms for each of them."""
-    monkeypatch.setattr(choose, "THREADS", 1)
+    monkeypatch.setattr(read_ahead, "THREADS", 1)
     for number in range(9):
         photo(library / f"IMG_{number}.jpg", (200, number, 40))
         if naming == "auto":  # for "stem" none need be there
@@ -198,6 +198,15 @@ def test_one_folder_of_many_files_is_found_in_time(tmp_path):
     for number in range(20_000):
         (tmp_path / f"IMG_{number:05}.jpg").touch()
     assert sum(1 for _ in find_photos(tmp_path)) == 20_000
+
+
+def test_photos_come_in_their_order_and_what_is_not_begun_is_given_up():
+    """After Ctrl-C, --learn looked at all other photos first."""
+    begun = []
+    results = read_ahead.in_threads(lambda number: begun.append(number) or -number, range(10_000))
+    assert [next(results) for _ in range(3)] == [(0, 0), (1, -1), (2, -2)]
+    results.close()
+    assert len(begun) <= 3 + 3 * read_ahead.THREADS
 
 
 NAMES = (

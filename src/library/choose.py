@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date, datetime
 from pathlib import Path
 
 from src.files import printable
 from src.library.catalog import Catalog
-from src.library.read_ahead import ahead
+from src.library.read_ahead import in_threads
 from src.library.takeout import LocalFiles, Takeout
 from src.photos.decode import OpenedPhoto, open_photo
 from src.photos.files import read_photo_file
@@ -21,7 +19,6 @@ from src.photos.sidecar_names import Listing, find_sidecar, listed_once
 from src.photos.xmp import KEYS, read_properties
 from src.progress import Tally
 
-THREADS = 4
 _KEYWORDS = ("dc:subject", "digiKam:TagsList", "lr:hierarchicalSubject")
 _POSITION = "exif:GPSLatitude"
 
@@ -47,7 +44,8 @@ def leave_out(catalog: Catalog, since: date | None, only_missing: bool) -> Count
     """
     takeout, listing, reasons = Takeout(LocalFiles()), listed_once(), Counter[str]()
 
-    def reason(path: str, mtime_ns: int) -> str:
+    def reason(found: tuple[str, int]) -> str:
+        path, mtime_ns = found
         try:
             photo = open_photo(read_photo_file(path), path)
             if since and _day(photo, path, mtime_ns, takeout) < since:
@@ -56,24 +54,13 @@ def leave_out(catalog: Catalog, since: date | None, only_missing: bool) -> Count
         except Exception:  # whatever it is, the run comes across it again, and says it
             return ""
 
-    pool = ThreadPoolExecutor(THREADS)
-    try:
-        with Tally(catalog.count_found()) as tally:
-            for path, why in ahead(_jobs(catalog, pool, reason), 2 * THREADS):
-                tally.add(f"left out, {why}" if why else "")
-                if why:
-                    reasons[why] += 1
-                    catalog.leave_out(path)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with Tally(catalog.count_found()) as tally:
+        for (path, _), why in in_threads(reason, catalog.found()):
+            tally.add(f"left out, {why}" if why else "")
+            if why:
+                reasons[why] += 1
+                catalog.leave_out(path)
     return reasons
-
-
-def _jobs(
-    catalog: Catalog, pool: ThreadPoolExecutor, reason: Callable[[str, int], str]
-) -> Iterator[tuple[str, Future[str]]]:
-    for path, mtime_ns in catalog.found():
-        yield path, pool.submit(reason, path, mtime_ns)
 
 
 def warn_of_closed_folders(catalog: Catalog) -> None:
