@@ -269,7 +269,7 @@ def _review(
 
 def _undo(args: argparse.Namespace, catalog: Catalog) -> int:
     folder = args.folder.resolve()
-    return _report(undo_all(catalog, folder), len(catalog.writes_below(str(folder))))
+    return _report(undo_all(catalog, folder), len(catalog.writes.below(str(folder))))
 
 
 def _report(steps: Iterable[Step], total: int | None, heading: str = "Tags") -> int:

@@ -71,7 +71,7 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 def _train(options: argparse.Namespace) -> None:
     import torch  # here, as the modules below: --help answers at once
 
-    from src.data.folders import find_data_set
+    from src.data.folders import class_folders, find_data_set
     from src.data.unknown import find_unknown, split_unknown
     from src.models.classifier import Classifier
     from src.models.pretrained import DEFAULT_BACKBONE, build_transfer
@@ -83,7 +83,7 @@ def _train(options: argparse.Namespace) -> None:
     if options.model == "scratch" and (options.backbone or options.weights):
         raise ValueError("--backbone and --weights are of the pretrained network: give --model transfer.")
     root = find_data_set(options.data)
-    classes = sum(1 for path in (root / "train").iterdir() if path.is_dir())
+    classes = len(class_folders(root / "train"))
     torch.manual_seed(list(recipe.phases.values())[-1].seed)
     model: Classifier
     if options.model == "scratch":

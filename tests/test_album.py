@@ -1,5 +1,6 @@
 """Albums: folders of links to the photos of each landmark."""
 
+import errno
 import json
 import os
 import shutil
@@ -100,6 +101,41 @@ def test_a_later_run_removes_what_holds_no_more_and_nothing_else(library, tmp_pa
     assert sorted(path.name for path in (album / "Eiffel Tower").iterdir()) == ["friend.png", "note.txt"]
     assert (album / "Taj Mahal" / "a.jpg").read_bytes() == b"put there by a person"
     assert links(album)["Taj Mahal/a (2).jpg"] == library / "c" / "a.jpg"
+
+
+@pytest.mark.parametrize("again", ["nothing", "another photo"])
+@pytest.mark.parametrize("call", ["unlink", "is_symlink"])
+def test_a_link_that_cannot_be_removed_is_removed_by_a_later_run(library, monkeypatch, call, again, capsys):
+    """It was in the list no more, so nobody ever removed it."""
+    assert run(library, "--album", "album") == 0
+    (library / "b.png").unlink()
+    if again == "another photo":  # whose link would have the same name
+        photo(library / "c" / "b.png", "green", kind="PNG")
+    stuck = Path("album/Eiffel Tower/b.png").absolute()
+    original = getattr(Path, call)
+
+    def refuse(path, *args, **options):
+        if path == stuck:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return original(path, *args, **options)
+
+    for _ in range(2):
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, call, refuse)
+            if call == "is_symlink":  # the folder is closed, so nothing in it is seen
+                patched.setattr(os.path, "lexists", lambda path: path != stuck and original(Path(path)))
+            capsys.readouterr()
+            assert run(library, "--album", "album") == 1
+        assert "Album: 1 failed, 2 unchanged." in capsys.readouterr().out
+        assert os.path.lexists(stuck)
+    assert run(library, "--album", "album") == 0
+    more = {} if again == "nothing" else {"Eiffel Tower/b.png": library / "c" / "b.png"}
+    assert links("album") == {
+        "Taj Mahal/a.jpg": library / "a.jpg",
+        "Hawa Mahal/a.jpg": library / "below" / "a.jpg",
+        **more,
+    }
+    assert set(json.loads(Path("album", ALBUM_LIST).read_text())) == set(links("album"))
 
 
 def test_a_folder_that_became_a_link_is_left_alone(library, tmp_path, capsys):

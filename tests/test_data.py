@@ -17,6 +17,7 @@ from src.data.decoded import CACHED_SIDE, DECODERS, DecodedPictures, channel_sta
 from src.data.folders import (
     UNKNOWN,
     DataError,
+    class_folders,
     find_data_set,
     list_photos,
     list_pictures,
@@ -76,6 +77,19 @@ def test_faulty_folders_are_named(tmp_path, fault):
         (folder / "notes.txt").write_text("no picture")
     with pytest.raises(DataError, match=str(folder)):
         list_pictures(tmp_path / "train")
+
+
+def test_hidden_folders_are_no_classes(data_set):
+    """Jupyter makes .ipynb_checkpoints where a notebook is looked at; an empty one stopped the training."""
+    expected = list_pictures(data_set / "train")
+    for part in ("train", "test"):
+        (data_set / part / ".ipynb_checkpoints").mkdir()
+        (data_set / part / "00.Alpha" / ".ipynb_checkpoints").mkdir()
+        (data_set / part / "00.Alpha" / ".DS_Store").write_bytes(b"not a picture")
+    (data_set / "test" / ".ipynb_checkpoints" / "1.jpg").write_bytes(encode(quarters()))
+    assert list_pictures(data_set / "train") == expected
+    assert [folder.name for folder in class_folders(data_set / "train")] == expected[2]
+    assert load_pictures(data_set, workers=0).class_names == expected[2]
 
 
 def test_broken_picture_is_named(data_set, tmp_path):

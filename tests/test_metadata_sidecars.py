@@ -244,6 +244,19 @@ def test_permissions_and_links_of_a_sidecar_stay(photo):
     assert real.stat().st_mode & 0o777 == 0o640
 
 
+def test_a_sidecar_that_was_made_through_a_link_is_gone_after_undo_and_the_link_stays(photo, tmp_path):
+    """The link was deleted, and the tags stayed where it had led."""
+    real = tmp_path / "sidecars" / "elsewhere.xmp"
+    real.parent.mkdir()
+    link = photo.with_name("IMG_1.jpg.xmp")
+    link.symlink_to(real)
+    write_sidecar(photo, TAJ)
+    assert b"Taj Mahal" in real.read_bytes()
+    assert undo_sidecar(link)
+    assert list(real.parent.iterdir()) == []
+    assert link.is_symlink() and link.readlink() == real
+
+
 words = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
 
 

@@ -9,9 +9,10 @@ import warnings
 from pathlib import Path
 
 import pytest
-from tag_library import contents, photo, run
+from tag_library import FakePredictor, contents, photo, run
 
-from src.library import catalog as catalogs
+from src.library.catalog import Catalog
+from src.library.writes import Writes
 
 pytest_plugins = ("tag_fixtures",)
 
@@ -52,8 +53,9 @@ def _die_at(number):
 
     for name in ("fsync", "replace", "link", "unlink", "mkdir"):
         setattr(os, name, counted(getattr(os, name)))
-    for name in ("note", "save", "save_records", "save_write", "forget_write"):
-        setattr(catalogs.Catalog, name, counted(getattr(catalogs.Catalog, name)))
+    for kind, names in ((Catalog, ("note", "save", "save_records")), (Writes, ("save", "forget"))):
+        for name in names:
+            setattr(kind, name, counted(getattr(kind, name)))
 
 
 @pytest.mark.parametrize("mode", ["sidecar", "copy"])
@@ -92,6 +94,25 @@ def test_undo_after_a_kill_leaves_nothing_behind(library, calls):
     assert run(library, "--undo") == 0
     assert not list(library.rglob("*.xmp"))
     assert {path: contents(library)[path] for path in original} == original
+
+
+@pytest.mark.parametrize("mode", ["sidecar", "copy"])
+def test_a_kill_while_tags_are_taken_back_changes_nothing_of_the_result(library, tmp_path, mode, monkeypatch):
+    original = contents(tmp_path)
+    arguments = ["--write", mode]
+    if mode == "copy":
+        arguments += ["--to", str(tmp_path / "copies")]
+    assert run(library, *arguments) == 0
+    monkeypatch.setattr(FakePredictor, "known_threshold", 0.999)  # nothing is recognised any more
+    kills = 0
+    while killed(library, *arguments, calls=kills):
+        kills += 1  # what was taken back stays so
+    assert kills > 9
+    after = contents(tmp_path)
+    assert {path for path in after if "tags." not in path.name} == set(original)
+    assert {path: after[path] for path in original} == original
+    with Catalog(Path("tags.sqlite")) as catalog:
+        assert catalog.writes.below(str(library)) == []
 
 
 def test_kills_at_random_moments(library, fake, monkeypatch):

@@ -203,6 +203,95 @@ def test_no_wins_over_a_correction_and_a_changed_photo_is_not_reviewed(library, 
     assert "1 not reviewed, 1 rejected, 1 written" in capsys.readouterr().out
 
 
+def copying(tmp_path, mode):
+    """The arguments of one way to write."""
+    return ["--write", mode, *(["--to", str(tmp_path / "copies")] if mode == "copy" else [])]
+
+
+@pytest.mark.parametrize("mode", ["sidecar", "copy"])
+@pytest.mark.parametrize("why", ["rejected", "landmark"])
+def test_tags_of_before_are_taken_back_from_a_photo_that_gets_none_now(
+    library, tmp_path, mode, why, monkeypatch, capsys
+):
+    """A rejected photo kept the wrong landmark for good."""
+    before, writing = contents(library), copying(tmp_path, mode)
+    assert run(library, *writing) == 0
+    run(library, "--review")
+    if why == "rejected":
+        change("library/a.jpg", approve="no")
+        change("b.png", approve="no")
+    else:
+        TABLE.unlink()
+        monkeypatch.setattr(FakePredictor, "answer", only_blue(FakePredictor.answer))
+        Path("model.pt").write_bytes(b"another model")
+    capsys.readouterr()
+    assert run(library, *writing) == 0
+    said = "2 rejected, 2 taken back" if why == "rejected" else "2 taken back"
+    assert said in capsys.readouterr().out
+    folder = library if mode == "sidecar" else tmp_path / "copies"
+    assert len(list(folder.rglob("*.xmp" if mode == "sidecar" else "*.*"))) == 1
+    assert (folder / "below" / ("a.jpg.xmp" if mode == "sidecar" else "a.jpg")).exists()
+    assert run(library, *writing) == 0
+    assert "taken back" not in capsys.readouterr().out  # it is forgotten
+    assert run(library, "--undo") == 0
+    assert "Tags: 1 undone." in capsys.readouterr().out
+    assert contents(library) == before
+
+
+def only_blue(answer):
+    """Another network, which takes nothing but the blue photo for a landmark."""
+
+    def answered(self, picture):
+        found = answer(self, picture)
+        if found.guesses[0].landmark.name == "Hawa Mahal":
+            return found
+        return Answer(found.guesses, 0.5, False)
+
+    return answered
+
+
+def test_what_others_wrote_into_a_sidecar_or_copy_stays_when_tags_are_taken_back(library, tmp_path, capsys):
+    copies = tmp_path / "copies"
+    run(library, "--write", "sidecar")
+    run(library, *copying(tmp_path, "copy"))
+    run(library, "--review")
+    change("library/a.jpg", approve="no")
+    sidecar = library / "a.jpg.xmp"
+    rated = sidecar.read_text().replace("</x:xmpmeta>", "<!-- mine --></x:xmpmeta>")
+    sidecar.write_text(
+        rated.replace(
+            "<rdf:Description ",
+            '<rdf:Description xmp:Rating="5" xmlns:xmp="http://ns.adobe.com/xap/1.0/" ',
+            1,
+        )
+    )
+    (copies / "a.jpg").write_bytes((copies / "a.jpg").read_bytes() + b"mine")
+    changed = (copies / "a.jpg").read_bytes()
+    assert run(library, "--write", "sidecar") == 0
+    assert "Taj Mahal" not in sidecar.read_text() and 'xmp:Rating="5"' in sidecar.read_text()
+    assert (copies / "a.jpg").read_bytes() == changed  # of another way to write, which was not asked for
+    capsys.readouterr()
+    assert run(library, *copying(tmp_path, "copy")) == 1
+    assert "a.jpg was changed since it was written; delete it yourself" in capsys.readouterr().out
+    assert (copies / "a.jpg").read_bytes() == changed
+
+
+def test_what_is_not_reviewed_cannot_be_read_or_is_left_out_keeps_its_tags(library, capsys):
+    run(library, "--write", "sidecar")
+    before = contents(library)
+    run(library, "--review")
+    photo(library / "b.png", "blue", kind="PNG")  # another picture
+    (library / "below" / "a.jpg").write_bytes(b"damaged")
+    os.utime(library / "a.jpg", (0, 0))
+    change("library/a.jpg", approve="no")
+    assert run(library, "--write", "sidecar", "--since", "2000-01-01") == 1
+    assert "Tags: 1 not reviewed." in capsys.readouterr().out
+    after = contents(library)
+    assert {path: after[path] for path in before if path.suffix == ".xmp"} == {
+        path: data for path, data in before.items() if path.suffix == ".xmp"
+    }
+
+
 def test_a_photo_may_be_said_to_show_no_landmark(library, monkeypatch):
     run(library, "--review")
     nothing = next(shown for shown in data_of()["photos"] if shown["name"] == "nothing.webp")

@@ -5,10 +5,12 @@ import importlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 from pathlib import Path
 
 import pytest
+from photo_parts import behind_start, xmp_segment
 from PIL import Image, features
 from raw_samples import RAW_KINDS, raw
 from tag_library import COLOURS, FakePredictor, contents, photo, run, table
@@ -20,13 +22,16 @@ from src.photos import jxl, sidecar_names
 pytest_plugins = ("tag_fixtures",)
 
 
+STARS = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="5"/>'
+    b"</rdf:RDF></x:xmpmeta>"
+)
+
+
 def test_sidecars_are_written_once_and_undone_to_the_byte(library, capsys):
     foreign = library / "a.jpg.xmp"
-    foreign.write_bytes(
-        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-        b'<rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="5"/>'
-        b"</rdf:RDF></x:xmpmeta>"
-    )
+    foreign.write_bytes(STARS)
     before = {path: data for path, (data, _) in contents(library).items()}
     assert run(library, "--write", "sidecar") == 0
     assert "3 written" in capsys.readouterr().out
@@ -91,6 +96,43 @@ def test_a_copy_that_cannot_be_written_anew_stays_as_it_was(library, tmp_path, m
     assert all(path.read_bytes() != data for path, data in before.items())
     assert run(library, "--undo") == 0
     assert not copies.exists() or not list(copies.rglob("*.*"))
+
+
+@pytest.mark.parametrize("mode", ["sidecar", "copy"])
+def test_a_photo_that_got_stars_since_is_written_anew(library, tmp_path, mode, capsys):
+    """The copy kept the photo's former bytes for good, as only tags were compared."""
+    writing = ["--write", mode, *(["--to", tmp_path / "copies"] if mode == "copy" else [])]
+    target = library / "a.jpg.xmp" if mode == "sidecar" else tmp_path / "copies" / "a.jpg"
+    assert run(library, *writing) == 0
+    assert b'Rating="5"' not in target.read_bytes()
+    rated = library / "a.jpg"
+    rated.write_bytes(behind_start(rated.read_bytes(), xmp_segment(STARS)))
+    before = contents(library)
+    capsys.readouterr()
+    assert run(library, *writing) == 0
+    assert "2 unchanged, 1 written" in capsys.readouterr().out
+    assert b"Rating" in target.read_bytes() and b"Taj Mahal" in target.read_bytes()
+    assert run(library, *writing) == 0
+    assert "3 unchanged" in capsys.readouterr().out
+    assert run(library, "--undo") == 0
+    assert contents(library) == {path: data for path, data in before.items() if path.suffix != ".xmp"}
+    assert not list((tmp_path / "copies").glob("*"))
+
+
+@pytest.mark.parametrize("mode", ["sidecar", "copy"])
+def test_what_a_catalog_of_before_says_was_written_is_written_anew_once(library, tmp_path, mode, capsys):
+    """It did not say of which bytes of the photo."""
+    writing = ["--write", mode, *(["--to", tmp_path / "copies"] if mode == "copy" else [])]
+    run(library, *writing)
+    before = contents(tmp_path / ("library" if mode == "sidecar" else "copies"))
+    with sqlite3.connect("tags.sqlite") as db:
+        db.execute("ALTER TABLE writes DROP COLUMN content")
+    db.close()
+    capsys.readouterr()
+    for said in ("3 written", "3 unchanged"):
+        assert run(library, *writing) == 0
+        assert said in capsys.readouterr().out
+    assert contents(tmp_path / ("library" if mode == "sidecar" else "copies")) == before
 
 
 def test_what_another_run_is_writing_is_left_alone(library, tmp_path):

@@ -560,6 +560,15 @@ def test_places_whose_folders_would_have_one_name_stay_apart(run, folder):
     assert len(files()) == 6
 
 
+def test_hidden_files_of_a_data_set_count_as_no_photos(run, photos, folder):
+    (folder / "set" / "train" / "03.House").mkdir(parents=True)
+    for name in (".DS_Store", ".hidden.jpg", "._1.jpg", ".4.jpg"):
+        (folder / "set" / "train" / "03.House" / name).touch()
+    run("House", *photos)
+    run("--export-training", "set")
+    assert (len(files("set/train")), len(files("set/test"))) == (4 + 4, 1)
+
+
 def test_no_photo_is_both_trained_and_tested_with(run, folder):
     for n in range(23):
         photo(folder / "house" / f"{n}.jpg", seed=n)

@@ -386,9 +386,11 @@ def test_all_phases_have_one_split_and_one_seed(data_set, tmp_path, monkeypatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setitem(RECIPES, "transfer", Recipe({"head": PHASE, "finetune": PHASE}, {"head": 0}))
     monkeypatch.setattr("src.models.pretrained._load_file", lambda network, file: None)
+    (data_set / "train" / ".ipynb_checkpoints").mkdir()  # no class
     seen = []
 
     def spy(model, pictures, settings, folder, **options):
+        assert model.head.out_features == 3
         seen.append((pictures, settings))
         return fit(model, pictures, settings, folder, **options)
 

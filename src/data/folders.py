@@ -73,6 +73,12 @@ def list_photos(folder: str | Path) -> list[Path]:
     return sorted(folder / Path(photo.path).relative_to(absolute) for photo in found)
 
 
+def class_folders(folder: Path) -> list[Path]:
+    """The folders of a data set's classes, by their names; hidden ones, as Jupyter makes them, are none."""
+    entries = folder.iterdir() if folder.is_dir() else ()
+    return sorted(entry for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+
+
 def list_pictures(folder: str | Path) -> tuple[list[Path], list[int], list[str]]:
     """List the pictures of an ``ImageFolder``-shaped folder.
 
@@ -83,7 +89,7 @@ def list_pictures(folder: str | Path) -> tuple[list[Path], list[int], list[str]]
         DataError: no class folders, or a class folder without pictures.
     """
     folder = Path(folder)
-    classes = sorted(p for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+    classes = class_folders(folder)
     if not classes:
         raise DataError(f"{folder} has no class folders: put one folder of pictures per class there.")
     paths, labels = [], []

@@ -79,10 +79,16 @@ def update_album(catalog: Catalog, album: Path, verdicts: Verdicts) -> Iterator[
             links[name] = _way(album / name, photo)
         else:
             yield Step(photo, verdict)
+    left = Links()  # what should go and did not, for the next run
     for name, target in former.items():
-        if links.get(name) != target and _is_link(album / name, target):
-            yield _tried(_remove, album / name, target)
-    write(album / ALBUM_LIST, json.dumps(links, indent=0).encode(), replace=True)
+        if links.get(name) != target:
+            step = _tried(_remove, album / name, target)
+            if step.error:
+                left[name] = target
+                links.pop(name, None)
+            if step.what:
+                yield step
+    write(album / ALBUM_LIST, json.dumps(links | left, indent=0).encode(), replace=True)
     for name, target in links.items():
         yield _tried(_link, album / name, target)
 
@@ -106,8 +112,8 @@ def _unused(folder: str, photo: Path, album: Path, former: Links, used: set[str]
     for number in count(1):
         file = photo.name if number == 1 else f"{photo.stem} ({number}){photo.suffix}"
         name = f"{folder}/{file}"
-        ours = name in former and _is_link(album / name, former[name])
-        if name.casefold() not in used and (ours or not os.path.lexists(album / name)):
+        free = not os.path.lexists(album / name)  # or hidden from us, which is said when it is linked
+        if name.casefold() not in used and (free or _is_link(album / name, former.get(name, ""))):
             break
     used.add(name.casefold())
     return name
@@ -134,7 +140,10 @@ def _tried(act: Callable[[Path, str], str], path: Path, target: str) -> Step:
         return Step(os.fspath(path), "failed", str(error))
 
 
-def _remove(path: Path, _target: str) -> str:
+def _remove(path: Path, target: str) -> str:
+    """Says removed, or nothing where the link is gone or another file has its name."""
+    if not _is_link(path, target):
+        return ""
     path.unlink()
     with suppress(OSError):  # something else is in there
         path.parent.rmdir()

@@ -28,7 +28,11 @@ def parser(about: str) -> argparse.ArgumentParser:
         default=Path("tags.csv"),
         help="table: .csv, .json, .geojson or .parquet (tags.csv)",
     )
-    parser.add_argument("--write", choices=("sidecar", "copy"), help="write tags beside photos, or in copies")
+    parser.add_argument(
+        "--write",
+        choices=("sidecar", "copy"),
+        help="write tags beside photos, or in copies; take back those that hold no more",
+    )
     parser.add_argument("--to", type=Path, metavar="DIR", help="where the copies go")
     parser.add_argument(
         "--sidecar-name",

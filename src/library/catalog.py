@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 from src.inference.report import PhotoReport
 from src.landmarks.answer import Answer, Guess
@@ -27,6 +26,7 @@ from src.landmarks.tags import Tags
 from src.library.catalog_file import open_catalog
 from src.library.decisions import Decision, Sight, keep, load, sights
 from src.library.records import COLUMNS, Record
+from src.library.writes import Writes, read_tags
 from src.photos.files import Found
 
 PAGE = 500  # rows that are held at a time
@@ -35,17 +35,6 @@ FROM files WHERE run = :run AND error IS NULL AND NOT EXISTS
 (SELECT 1 FROM answers WHERE answers.hash = files.hash AND model = :model
 AND (NOT :features OR features <> x''))
 """
-
-
-@dataclass(frozen=True)
-class Write:
-    """Tags that were written, or were about to be when a kill came (`done` is False)."""
-
-    photo: str
-    target: str
-    root: str | None  # the folder of all copies; None for a sidecar
-    tags: Tags
-    done: bool
 
 
 @dataclass(frozen=True)
@@ -67,6 +56,7 @@ class Catalog:
 
     def __init__(self, path: Path):
         self._db = open_catalog(path)
+        self.writes = Writes(self._db)  # what was written
         self.run = 0  # the number of this run
         self.features = False  # whether answers count only with what the network saw, which is then read, too
 
@@ -216,7 +206,7 @@ class Catalog:
         rows = self._paged(
             "SELECT path, thumbnail_of, landmark, facts FROM records WHERE facts IS NOT NULL AND"
         )
-        return ((os.fsdecode(path), *row, _tags(facts)) for path, *row, facts in rows)
+        return ((os.fsdecode(path), *row, read_tags(facts)) for path, *row, facts in rows)
 
     def counts(self, column: str) -> list[tuple[str, int]]:
         """How many recognised photos there are of each value of a column, the most frequent first."""
@@ -251,49 +241,7 @@ class Catalog:
         """The photos that were decided on, and what a model saw on each; what comes last is newest."""
         return sights(self._db, model)
 
-    # ---- What was written
-
-    def find_write(self, photo: str, target: str) -> Write | None:
-        """What is known of one target of a photo."""
-        where = "path = ? AND target = ?"
-        return next(self._writes(where, (os.fsencode(photo), os.fsencode(target))), None)
-
-    def writes_below(self, folder: str) -> list[Write]:
-        """What was written, or may have been, for photos below a folder."""
-        prefix = os.fsencode(folder.rstrip(os.sep) + os.sep)
-        return list(self._writes("substr(path, 1, ?) = ? ORDER BY target", (len(prefix), prefix)))
-
-    def save_write(self, write: Write) -> None:
-        """Save that something is about to be written, or is (`done`)."""
-        now, root = _now(), write.root and os.fsencode(write.root)
-        paths = os.fsencode(write.photo), os.fsencode(write.target), root
-        row = *paths, json.dumps(asdict(write.tags)), now, now if write.done else None
-        self._execute_on_disk(
-            "INSERT INTO writes VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET tags = excluded.tags, done = excluded.done",
-            row,
-        )
-
-    def forget_write(self, write: Write) -> None:
-        """Forget what was undone."""
-        row = (os.fsencode(write.photo), os.fsencode(write.target))
-        self._execute_on_disk("DELETE FROM writes WHERE path = ? AND target = ?", row)
-
-    def _writes(self, where: str, values: tuple) -> Iterator[Write]:
-        rows = self._db.execute(f"SELECT path, target, root, tags, done FROM writes WHERE {where}", values)
-        for path, target, root, tags, done in rows:
-            root = root and os.fsdecode(root)
-            yield Write(os.fsdecode(path), os.fsdecode(target), root, _tags(tags), done is not None)
-
     # ---- SQLite
-
-    def _execute_on_disk(self, statement: str, values: tuple) -> None:
-        """Change what no power cut may take: it is on the disk before the file that it speaks of changes."""
-        self._db.execute("PRAGMA synchronous = FULL")
-        try:
-            self._db.execute(statement, values)
-        finally:
-            self._db.execute("PRAGMA synchronous = NORMAL")
 
     def _one(self, statement: str, **values) -> int:
         return self._db.execute(statement, values).fetchone()[0]
@@ -332,10 +280,3 @@ def _record(row: tuple) -> Record:
     path, *values, tags, error = row
     named = dict(zip(COLUMNS[1:-2], values, strict=True))
     return Record(os.fsdecode(path), **named, tags=tuple(json.loads(tags)), error=error)
-
-
-def _tags(facts: str) -> Tags:
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(facts).items()
-    }
-    return Tags(**values)

@@ -38,6 +38,7 @@ CREATE TABLE writes (
     tags TEXT NOT NULL,         -- JSON, the model among them
     planned TEXT NOT NULL,
     done TEXT,                  -- NULL where a kill may have come before or after
+    content TEXT,               -- hash of the photo that was tagged, NULL where that is not known
     PRIMARY KEY (target, path)
 );
 CREATE TABLE records (
@@ -111,8 +112,9 @@ def open_catalog(path: Path) -> sqlite3.Connection:
                 "use the program that wrote it, or choose another --out."
             )
         db.execute(DECISIONS)
-        if not any(column[1] == "features" for column in db.execute("PRAGMA table_info(answers)")):
-            db.execute("ALTER TABLE answers ADD COLUMN features BLOB")  # catalogs of before had none
+        for table, column, kind in (("answers", "features", "BLOB"), ("writes", "content", "TEXT")):
+            if not any(known[1] == column for known in db.execute(f"PRAGMA table_info({table})")):
+                db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")  # catalogs of before had none
         db.execute("COMMIT")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")  # a power cut may take the last changes, a kill takes none

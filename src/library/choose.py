@@ -5,23 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date, datetime
 from pathlib import Path
 
 from src.files import printable
 from src.library.catalog import Catalog
-from src.library.read_ahead import ahead
+from src.library.read_ahead import in_threads
 from src.library.takeout import LocalFiles, Takeout
 from src.photos.decode import OpenedPhoto, open_photo
 from src.photos.files import read_photo_file
 from src.photos.read_metadata import read_taken, said_by
-from src.photos.sidecar_names import find_sidecar
+from src.photos.sidecar_names import Listing, find_sidecar, listed_once
 from src.photos.xmp import KEYS, read_properties
 from src.progress import Tally
 
-THREADS = 4
 _KEYWORDS = ("dc:subject", "digiKam:TagsList", "lr:hierarchicalSubject")
 _POSITION = "exif:GPSLatitude"
 
@@ -45,35 +42,25 @@ def leave_out(catalog: Catalog, since: date | None, only_missing: bool) -> Count
     Returns:
         How many were left out for which reason.
     """
-    takeout, reasons = Takeout(LocalFiles()), Counter[str]()
+    takeout, listing, reasons = Takeout(LocalFiles()), listed_once(), Counter[str]()
 
-    def reason(path: str, mtime_ns: int) -> str:
+    def reason(found: tuple[str, int]) -> str:
+        path, mtime_ns = found
         try:
             photo = open_photo(read_photo_file(path), path)
             if since and _day(photo, path, mtime_ns, takeout) < since:
                 return f"taken before {since}"
-            return "with keywords and a position" if only_missing and _complete(photo, path) else ""
+            return "with keywords and a position" if only_missing and _complete(photo, path, listing) else ""
         except Exception:  # whatever it is, the run comes across it again, and says it
             return ""
 
-    pool = ThreadPoolExecutor(THREADS)
-    try:
-        with Tally(catalog.count_found()) as tally:
-            for path, why in ahead(_jobs(catalog, pool, reason), 2 * THREADS):
-                tally.add(f"left out, {why}" if why else "")
-                if why:
-                    reasons[why] += 1
-                    catalog.leave_out(path)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with Tally(catalog.count_found()) as tally:
+        for (path, _), why in in_threads(reason, catalog.found()):
+            tally.add(f"left out, {why}" if why else "")
+            if why:
+                reasons[why] += 1
+                catalog.leave_out(path)
     return reasons
-
-
-def _jobs(
-    catalog: Catalog, pool: ThreadPoolExecutor, reason: Callable[[str, int], str]
-) -> Iterator[tuple[str, Future[str]]]:
-    for path, mtime_ns in catalog.found():
-        yield path, pool.submit(reason, path, mtime_ns)
 
 
 def warn_of_closed_folders(catalog: Catalog) -> None:
@@ -104,9 +91,9 @@ def _day(photo: OpenedPhoto, path: str, mtime_ns: int, takeout: Takeout) -> date
     return time.date() if time else datetime.fromtimestamp(mtime_ns / 1e9).date()
 
 
-def _complete(photo: OpenedPhoto, path: str) -> bool:
+def _complete(photo: OpenedPhoto, path: str, listing: Listing) -> bool:
     said = said_by(photo)
-    sidecar = find_sidecar(path)
+    sidecar = find_sidecar(path, listing=listing)
     if sidecar.exists():
         for key, values in read_properties(read_photo_file(sidecar), KEYS).items():
             said[key] = [*said[key], *values]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,13 +23,12 @@ from src.landmarks.table import Landmark
 from src.landmarks.tags import Tags
 from src.library.catalog import Catalog
 from src.library.decisions import Names, Sight
+from src.library.read_ahead import in_threads
 from src.library.records import Record
 from src.library.results import print_list
 from src.library.takeout import LocalFiles, Takeout
 from src.photos.files import read_photo_file
 from src.progress import Tally
-
-THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -159,8 +157,8 @@ def _look_at(
 
     sights = [one for examples in plan.values() for one in examples if isinstance(one, Sight)]
     looks = {}
-    with Tally(len(sights)) as tally, ThreadPoolExecutor(THREADS) as pool:
-        for sight, found in zip(sights, pool.map(look, sights), strict=True):
+    with Tally(len(sights)) as tally:
+        for sight, found in in_threads(look, sights):
             looks[sight.decision.content] = found
             tally.add()
     return looks

@@ -88,8 +88,10 @@ def _class_folder(name: str, landmarks: Sequence[Landmark], root: Path, given: C
 
 
 def _entries(folder: Path) -> list[Path]:
+    """What is in a folder, if it is there; hidden files are neither photos nor classes."""
     with explained(folder, "read"):
-        return list(folder.iterdir()) if folder.is_dir() else []
+        entries = folder.iterdir() if folder.is_dir() else ()
+        return [entry for entry in entries if not entry.name.startswith(".")]
 
 
 def _copy(examples: Sequence[Example], root: Path, folder: str) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from src.inference.answers import Answering
@@ -15,6 +16,7 @@ from src.photos.files import read_photo_file
 
 logger = logging.getLogger(__name__)
 
+THREADS = min(4, os.cpu_count() or 1) + 1  # as some always wait for the disk
 THUMBNAIL_SIDE = 240  # pixels, at most, of the longer side
 
 K = TypeVar("K")
@@ -31,6 +33,15 @@ def ahead(jobs: Iterable[tuple[K, Future[T]]], count: int) -> Iterator[tuple[K, 
             yield name, future.result()
     for name, future in waiting:
         yield name, future.result()
+
+
+def in_threads(do: Callable[[K], T], things: Iterable[K]) -> Iterator[tuple[K, T]]:
+    """Each thing and what `do` gives for it, in their order; what is not begun at the end is given up."""
+    pool = ThreadPoolExecutor(THREADS)
+    try:
+        yield from ahead(((thing, pool.submit(do, thing)) for thing in things), 2 * THREADS)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def report_or_error(

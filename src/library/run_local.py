@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from src.inference.answers import Answering
 from src.inference.report import PhotoReport
 from src.library.catalog import Catalog
-from src.library.read_ahead import ahead, answer_or_error, answer_row, finding, report_or_error
+from src.library.read_ahead import THREADS, ahead, answer_or_error, answer_row, finding, report_or_error
 from src.progress import Tally
 
 
@@ -31,7 +30,7 @@ def answer_all(
         workers: how many threads; if None, one more than there are cores, as some always wait, up to 5.
         threshold: the smallest ``known`` that is counted as a landmark meanwhile, if not the model's own.
     """
-    workers = workers or min(4, os.cpu_count() or 1) + 1
+    workers = workers or THREADS
     pool = ThreadPoolExecutor(workers)
     try:
         paths = catalog.unanswered(model)

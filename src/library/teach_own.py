@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -28,7 +26,7 @@ from src.landmarks.evidence import Taken, middle_of, out_of_sight
 from src.landmarks.table import Landmark
 from src.landmarks.tags import clean
 from src.library.decisions import Names
-from src.library.read_ahead import ahead
+from src.library.read_ahead import in_threads
 from src.photos.files import find_photos, read_photo_file
 from src.progress import Tally
 
@@ -314,19 +312,13 @@ def _files(photos: Sequence[Path]) -> tuple[list[str], list[str]]:
 def _look_at(paths: Sequence[str], predictor: Answering) -> tuple[list[_Looked], list[str]]:
     """What is seen on photos, and a sentence on each that cannot be read."""
     looked, unreadable = [], []
-    workers = min(4, os.cpu_count() or 1) + 1
-    pool = ThreadPoolExecutor(workers)
-    try:
-        jobs = ((path, pool.submit(_look, path, predictor)) for path in paths)
-        with Tally(len(paths)) as tally:
-            for _, result in ahead(jobs, 2 * workers):
-                tally.add("unreadable" if isinstance(result, str) else "")
-                if isinstance(result, str):
-                    unreadable.append(result)
-                else:
-                    looked.append(result)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with Tally(len(paths)) as tally:
+        for _, result in in_threads(lambda path: _look(path, predictor), paths):
+            tally.add("unreadable" if isinstance(result, str) else "")
+            if isinstance(result, str):
+                unreadable.append(result)
+            else:
+                looked.append(result)
     return looked, unreadable
 
 

@@ -8,6 +8,9 @@ them as one (PhotoPrism, Immich) take it for the photo's.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -26,23 +29,43 @@ _PHOTO = re.compile(
 )
 
 
-def find_sidecar(photo: str | Path, naming: Naming = "auto") -> Path:
+Listing = Callable[[Path], Mapping[str, Sequence[str]]]  # of a folder, as `photos_in` gives it
+
+
+def photos_in(folder: Path) -> Mapping[str, Sequence[str]]:
+    """The photos in a folder, by their names: for each IMG_1 the endings, as ".jpg"; FileError if closed."""
+    suffixes = defaultdict[str, list[str]](list)
+    with explained(folder, "read"):
+        for path in folder.iterdir():
+            if _PHOTO.fullmatch(path.suffix):
+                suffixes[path.stem].append(path.suffix)
+    return suffixes
+
+
+def listed_once() -> Listing:
+    """`photos_in` for one run, which lists a folder once, as a list of 100,000 files takes its time.
+
+    Sidecars are not in it, so what the run writes makes it no older. Any number of threads may use it.
+    """
+    return lru_cache(maxsize=8)(photos_in)  # more than one, as folders below come in between
+
+
+def find_sidecar(photo: str | Path, naming: Naming = "auto", listing: Listing = photos_in) -> Path:
     """The photo's sidecar, whether it is there yet or not.
 
     Args:
         photo: the photo.
         naming: "ext" for IMG_1.jpg.xmp; "stem" for IMG_1.xmp where it is this photo's, else the former;
             "auto" for the former, unless only an IMG_1.xmp is there and it is this photo's alone.
+        listing: gives the photos beside it; `listed_once` where many are asked for.
 
     Raises:
         FileError, MetadataError: an IMG_1.xmp cannot be read.
     """
     photo = Path(photo)
     own, shared = _names(photo)
-    if naming == "stem":
-        return shared if _belongs(shared, photo, adobe=True) else own
-    if naming == "auto" and not exists(own) and exists(shared) and _belongs(shared, photo, adobe=False):
-        return shared
+    if naming == "stem" or (naming == "auto" and not exists(own) and exists(shared)):
+        return shared if _belongs(shared, photo, listing, adobe=naming == "stem") else own
     return own
 
 
@@ -61,7 +84,7 @@ def _names(photo: Path) -> tuple[Path, Path]:
     return spelled(photo.name), spelled(photo.stem)
 
 
-def _belongs(sidecar: Path, photo: Path, *, adobe: bool) -> bool:
+def _belongs(sidecar: Path, photo: Path, listing: Listing, *, adobe: bool) -> bool:
     """Whether IMG_1.xmp is the sidecar of this IMG_1.* by what it says, else as there is no other.
 
     For Adobe's programs a JPEG beside a raw photo is none.
@@ -69,7 +92,6 @@ def _belongs(sidecar: Path, photo: Path, *, adobe: bool) -> bool:
     data = in_utf8(read_photo_file(sidecar)) if exists(sidecar) else b""
     if data and (extensions := Packet(data, sidecar.name).values(EXTENSION)):
         return f".{extensions[0]}".casefold() == photo.suffix.casefold()
-    with explained(photo.parent, "read"):
-        others = [o for o in photo.parent.iterdir() if o.stem == photo.stem and o.name != photo.name]
     rivals = _RAW if adobe and _RAW.fullmatch(photo.suffix) else _PHOTO
-    return not any(rivals.fullmatch(other.suffix) for other in others)
+    suffixes = listing(photo.parent).get(photo.stem, ())
+    return not any(rivals.fullmatch(suffix) for suffix in suffixes if suffix != photo.suffix)

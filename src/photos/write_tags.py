@@ -56,7 +56,8 @@ def write_sidecar(photo: str | Path, path: Path, tags: Tags) -> None:
 def undo_sidecar(path: Path) -> bool:
     """Remove from a sidecar what `write_sidecar` added.
 
-    One that nobody changed since gets its former bytes back, or goes if it was not there before.
+    One that nobody changed since gets its former bytes back, or goes if it was not there before. Where the
+    path is a link, that is of the file that it leads to; the link itself stays.
 
     Returns:
         Whether there was anything to remove.
@@ -71,9 +72,10 @@ def undo_sidecar(path: Path) -> bool:
         return False
     rest = former(data, path.name)
     if _as_begun(data, rest, path.name):
+        real = Path(os.path.realpath(path))  # what `write` wrote
         with explained(path, "deleted"):
-            path.unlink()
-            sync_folder(path)
+            real.unlink()
+            sync_folder(real)
     elif rest != data:
         write(path, rest, replace=True)
     return rest != data
