@@ -272,6 +272,8 @@ def test_unnamed_places_are_named_or_declined_by_keyboard(places, chromium, caps
     page.keyboard.type("Yonder  house")  # letters that are keys elsewhere
     review.press("Enter")
     expect(page.get_by_role("status")).to_contain_text("9 photos: Yonder house")
+    expect(house.get_by_role("heading")).to_have_text("Yonder house")
+    expect(sections["church"].get_by_role("heading")).to_have_text(re.compile("Unnamed place [12]"))
     expect(house.locator(".state", has_text="→ Yonder house")).to_have_count(9)
     sections["church"].get_by_role("button", name="Not a place").press("Enter")
     expect(sections["church"].locator(".state", has_text="✗ no landmark")).to_have_count(10)

@@ -78,6 +78,8 @@ function restIsRight(landmark) {
 // ---- Groups of photos of places that nobody has named
 
 const membersOf = (group) => photos.flatMap((photo, i) => (photo.group === group && !photo.out ? [i] : []));
+const nameOf = (group) => photos[membersOf(group)[0]]?.decision?.correct ?? "";
+const titleOf = (group) => nameOf(group) || `Unnamed place ${group + 1}`;
 const isUnnamed = ({ group, decision, out }) => group !== null && !decision && !out;
 
 function nameGroup(group, field) {
@@ -110,7 +112,7 @@ function makeForm(group, title) {
   field.setAttribute("aria-describedby", title.id);
   field.autocomplete = "off";
   field.maxLength = 200;
-  field.value = photos[membersOf(group)[0]]?.decision?.correct ?? "";
+  field.value = nameOf(group);
   label.append(field);
   const name = element("button", "strong");
   const none = element("button", "", "Not a place");
@@ -128,7 +130,9 @@ function makeForm(group, title) {
 
 function paintGroups() {
   for (const button of part("photos").querySelectorAll("[data-group]")) {
-    button.textContent = `Name ${count(membersOf(Number(button.dataset.group)).length, "photo")}`;
+    const group = Number(button.dataset.group);
+    button.textContent = `Name ${count(membersOf(group).length, "photo")}`;
+    button.closest("section").querySelector("h3").textContent = titleOf(group);
   }
   const left = new Set(photos.filter(isUnnamed).map(({ group }) => group)).size;
   part("unnamed").hidden = !left;
@@ -232,12 +236,13 @@ function sections() {
     if (!shows(photo)) return;
     const place = byDoubt ? "Doubtful first" : [photo.landmark, photo.country].filter(Boolean).join(", ");
     const { error, group } = photo;
-    const none = group === null ? NONE : `Unnamed place ${group + 1}`;
+    const none = group === null ? NONE : titleOf(group);
     const heading = error ? "Could not be read" : photo.landmark ? place : none;
     const landmark = photo.landmark && !byDoubt ? photo.landmark : null;
     const rank = error ? Infinity : photo.landmark ? -1 : group ?? data.groups.length;
-    if (!found.has(heading)) found.set(heading, { heading, landmark, group, rank, numbers: [] });
-    found.get(heading).numbers.push(i);
+    const key = group ?? heading; // two groups may have been given one name
+    if (!found.has(key)) found.set(key, { heading, landmark, group, rank, numbers: [] });
+    found.get(key).numbers.push(i);
   });
   if (byDoubt) found.get("Doubtful first")?.numbers.sort((a, b) => photos[a].probability - photos[b].probability);
   found.get(NONE)?.numbers.sort((a, b) => photos[b].probability - photos[a].probability);
