@@ -22,7 +22,7 @@ from photo_parts import behind_start, iptc, photoshop, xmp_segment
 from src.photos.decode import open_photo
 from src.photos.packet import Packet
 from src.photos.read_metadata import said_by
-from src.photos.write_tags import embed, sidecar
+from src.photos.write_tags import embed, sidecar, undone
 from src.photos.xmp import MAX_ELEMENTS
 from src.photos.xmp_edit import EMPTY
 
@@ -158,6 +158,18 @@ def test_sidecars_of_before_get_what_is_repeated_when_they_are_written_again(pho
     photo.write_bytes(inside(described(BY_PEOPLE)))
     write_sidecar(photo, TAJ)
     assert Packet(path.read_bytes(), "x").values(RATING) == ["4"]
+
+
+def test_one_that_another_program_wrote_anew_is_begun_again_and_undone(photo):
+    """Its head is no longer the one that was written here, but still nobody says anything in it."""
+    photo.write_bytes(encode(quarters()))
+    path = write_sidecar(photo, TAJ)
+    path.write_bytes(path.read_bytes().replace(b"W5M0Mp", b"W5M0M"))
+    assert undone(path.read_bytes(), "x") is None
+    photo.write_bytes(inside(described(BY_PEOPLE)))
+    write_sidecar(photo, TAJ)
+    assert Packet(path.read_bytes(), "x").values(RATING) == ["4"]
+    assert undo_sidecar(photo) and not path.exists()
 
 
 @needs_exiftool

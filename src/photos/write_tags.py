@@ -67,16 +67,28 @@ def undo_sidecar(path: Path) -> bool:
     if not exists(path):
         return False
     data = read_photo_file(path)
-    if NAMESPACES["landmarkTagger"].encode() not in in_utf8(data):
-        return False
-    rest = former(data, path.name)
-    if _as_begun(data, rest, path.name):
+    rest = undone(data, path.name)
+    if rest is None:
         with explained(path, "deleted"):
             path.unlink()
             sync_folder(path)
     elif rest != data:
         write(path, rest, replace=True)
     return rest != data
+
+
+def undone(data: bytes, name: str) -> bytes | None:
+    """A sidecar less what `sidecar` added; None where it was made here and holds nothing else.
+
+    Raises:
+        MetadataError: tags were written here into what is no XMP any more, or more of it than is read.
+    """
+    if NAMESPACES["landmarkTagger"].encode() not in in_utf8(data):
+        return data
+    rest = former(data, name)
+    created = Packet(data, name).values(CREATED)
+    as_begun = created and in_utf8(rest) and (Packet(rest, name).empty or created[0] == digest(rest))
+    return None if as_begun else rest
 
 
 def write_copy(
@@ -165,11 +177,9 @@ def sidecar(
     opened = open_photo(photo, name)
     known = said_by(opened)
     new = {CREATED: "True", **({EXTENSION: extension} if extension else {})}
-    if old is not None and not in_utf8(old):
-        return add_to_sidecar(old, tags, known, old_name, {})
-    rest = None if old is None else former(old, old_name)
-    if old is not None and rest is not None and not _as_begun(old, rest, old_name):
-        marks = new if Packet(old, old_name).values(CREATED) else {}
+    rest = None if old is None else undone(old, old_name)
+    if old is not None and rest is not None:
+        marks = new if in_utf8(old) and Packet(old, old_name).values(CREATED) else {}
         return add_to_sidecar(rest, tags, known, old_name, marks)
     begun = begin(opened, known, name)
     if begun != EMPTY:
@@ -179,12 +189,6 @@ def sidecar(
         except MetadataError:  # with tags it would be more than is read again
             begun = EMPTY
     return add(begun, tags, known, old_name, new)
-
-
-def _as_begun(data: bytes, rest: bytes, name: str) -> bool:
-    """Whether a sidecar was made here, and the rest of it, less what was added, is what it began with."""
-    created = Packet(data, name).values(CREATED)
-    return bool(created) and (Packet(rest, name).empty or created[0] == digest(rest))
 
 
 def embed(photo: bytes, tags: Tags, name: str = "photo", *, drop_c2pa: bool = False) -> bytes:
