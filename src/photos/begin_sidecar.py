@@ -40,7 +40,7 @@ _WRITTEN_WHOLLY = (  # namespaces
     "http://ns.acdsee.com/iptc/1.0/",
     "http://ns.iview-multimedia.com/mediapro/1.0/",
 )
-_PADDING = re.compile(rb"\s+(<\?xpacket end)")
+_PADDING = re.compile(rb"(?<!\s)\s+(<\?xpacket end)")  # looked for once in a run of blanks, not from each one
 
 
 def begin(photo: OpenedPhoto, known: Mapping[str, Sequence[str]], name: str) -> bytes:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import math
 import struct
 
+from src.photos.containers import without_marks
+
+HEAD = b"Exif\0\0"  # before the structure, in a JPEG
 ORIENTATION, DESCRIPTION, MAKE, MODEL = 0x0112, 0x010E, 0x010F, 0x0110
 SERIAL = 0xA431  # of the camera's body
 COMMENT = 0x9286  # the user's
@@ -61,8 +64,7 @@ class Exif:
     """
 
     def __init__(self, block: bytes, photo: bytes = b"", gps: bytes = b""):
-        while block.startswith(b"Exif\0\0"):
-            block = block[6:]
+        block = without_marks(block, HEAD)
         self.main = _first_tags(block, _WANTED[""])
         self.photo = _first_tags(photo, _WANTED["photo"])
         self.gps = _first_tags(gps, _WANTED["gps"])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from xml.parsers import expat
 
 from src.files import shown_name
-from src.photos.containers import MAX_BLOCK
+from src.photos.containers import MAX_BLOCK, without_marks
 from src.photos.errors import MetadataError
 
 ESTIMATE = "landmark-tagger prediction"  # as GPS processing method: these coordinates were not measured
@@ -53,7 +53,7 @@ _ENCODINGS = (  # the longer marks first, as one begins like another
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _MARK_TWICE = codecs.BOM_UTF8.decode("latin-1").encode()  # by programs that took UTF-8 for Latin-1
-_DECLARED = re.compile(r"""^(\s*<\?xml[^>]*?)\s+encoding\s*=\s*["'][^"'>]*["']""")
+_DECLARED = re.compile(r"""^(\s*<\?xml[^>]*?)(?<!\s)\s+encoding\s*=\s*["'][^"'>]*["']""")
 _RDF, _DESCRIPTION = (f"{NAMESPACES['rdf']} {name}" for name in ("RDF", "Description"))
 
 
@@ -68,9 +68,7 @@ def in_utf8(packet: bytes) -> bytes:
             packet += b"\0" * (-len(packet) % len(mark))  # the last zeros may have been cut off
             text = packet.decode(encoding, "replace").rstrip("\0")
             return _DECLARED.sub(r"\1", text).encode()
-    while packet.startswith(_MARK_TWICE):
-        packet = packet.removeprefix(_MARK_TWICE)
-    return packet.rstrip(b"\0")
+    return without_marks(packet, _MARK_TWICE).rstrip(b"\0")
 
 
 def read_properties(packet: bytes, keys: Collection[str]) -> dict[str, list[str]]:

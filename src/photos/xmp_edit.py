@@ -31,7 +31,7 @@ EMPTY = f"""<?xpacket begin="\N{BYTE ORDER MARK}" id="W5M0MpCehiHzreSzNTczkc9d"?
 
 MAX_FORMER = 2**21  # bytes of a sidecar that is put back
 
-_ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*(?:"[^"]*"|'[^']*')""")
+_ATTRIBUTE = re.compile(rb"""(?<!\s)\s+([^\s=]+)\s*=\s*(?:"[^"]*"|'[^']*')""")
 
 
 def add(old: bytes, tags: Tags, known: Mapping[str, list[str]], name: str, marks: Mapping[str, str]) -> bytes:
@@ -151,7 +151,8 @@ def remove(data: bytes, name: str) -> bytes:
 def only(data: bytes, name: str, wanted: Callable[[str], bool]) -> bytes:
     """The packet less all properties but those that are wanted, each by its name as `uri` gives it."""
     packet = Packet(data, name)
-    cuts = [_cut(packet, element) for element in packet.rdf.children if element not in packet.descriptions]
+    others = (element for element in packet.rdf.children if element.name != uri("rdf:Description"))
+    cuts = [_cut(packet, element) for element in others]
     for description in packet.descriptions:
         said = properties_of(description)
         cuts += _attributes_cut(packet, description, {tag for key, tag in said if not wanted(key)})
