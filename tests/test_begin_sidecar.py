@@ -18,6 +18,7 @@ from metadata_samples import (
     write_sidecar,
 )
 from photo_parts import behind_start, iptc, photoshop, xmp_segment
+from PIL import Image
 
 from src.photos.decode import open_photo
 from src.photos.packet import Packet
@@ -83,6 +84,56 @@ def test_titles_and_names_are_taken_from_iptc_where_the_xmp_has_none():
     assert [found.values(key) for key in keys] == [["Them"], ["Ann"], ["hers"], ["Bayern"], ["News"]]
     keys = ("dc:description", "photoshop:City", "photoshop:Country")
     assert [found.values(key) for key in keys] == [["by hand"], ["Ulm"], ["DE"]]
+
+
+def in_iptc(charset: bytes, **texts: bytes) -> bytes:
+    """A block with these, by number ("n25")."""
+    sets = b"".join(
+        b"\x1c\2" + bytes([int(number[1:]), 0, len(text)]) + text for number, text in texts.items()
+    )
+    return photoshop((0x0404, iptc(charset=charset) + sets))
+
+
+WINDOWS = "It’s “Zoë’s” café – 5 €"
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (WINDOWS.encode("cp1252"), WINDOWS),
+        (WINDOWS.encode(), WINDOWS),
+        (b"Z\xfcrich \x8d", "Zürich"),  # no text in cp1252; in Latin-1 a control character
+    ],
+)
+def test_texts_of_old_windows_programs(text, read):
+    photo = behind_start(encode(quarters()), in_iptc(b"", n5=text, n120=text, n25=text))
+    found = begun(photo, TAJ)
+    assert [found.values(f"dc:{key}")[0] for key in ("title", "description", "subject")] == [read] * 3
+    exif = Image.Exif()
+    exif[0x010E] = text
+    assert begun(encode(quarters(), exif=exif), TAJ).values("dc:description") == [read]
+
+
+def test_nothing_of_iptc_in_another_character_set_is_repeated():
+    """Its caption and town are not hidden by others, either."""
+    texts = {"n5": "Прага", "n25": "Прага", "n90": "Прага", "n120": "Прага"}
+    block = in_iptc(b"\x1b-L", **{key: text.encode("iso8859-5") for key, text in texts.items()})
+    photo = behind_start(encode(quarters()), block)
+    found = begun(photo, TAJ)
+    assert found.values("dc:subject") == list(TAJ.keywords)
+    for key in ("dc:title", "dc:description", "photoshop:City", "photoshop:Country"):
+        assert found.values(key) == []
+        assert Packet(open_photo(embed(photo, TAJ)).xmp, "x").values(key) == []
+
+
+def test_keywords_that_the_xmp_lacks_are_taken_from_the_iptc():
+    """PhotoPrism reads no keywords but those of dc:subject in the sidecar."""
+    block = in_iptc(b"\x1b%G", n25=b"iptc only")
+    xmp = described("", "<dc:subject><rdf:Bag><rdf:li>a</rdf:li><rdf:li>b</rdf:li></rdf:Bag></dc:subject>")
+    photo = behind_start(inside(xmp), block, photoshop((0x0404, iptc(b"A"))))
+    new = sidecar(photo, TAJ)
+    assert Packet(new, "x").values("dc:subject") == ["a", "b", "iptc only", *TAJ.keywords]
+    assert undone(new, "x") is None
 
 
 @pytest.mark.parametrize("timed", [True, False])
@@ -222,6 +273,58 @@ def test_captions_in_other_places_stay_the_only_ones(where):
     found = begun(photo, TAJ)
     assert found.values("dc:description") == [theirs]
     assert Packet(sidecar(photo, TAJ, EMPTY), "x").values("dc:description") == []
+
+
+BY_CAMERAS = [
+    *("OLYMPUS DIGITAL CAMERA         ", "SONY DSC", "KONICA MINOLTA DIGITAL CAMERA", "Minolta DSC"),
+    *(
+        "SAMSUNG",
+        "Exif_JPEG_PICTURE",
+        "default",
+        "DCIM\\100MEDIA\\DJI_0001.JPG",
+        "DCIM/100GOPRO/G1.JPG",
+        "rhdr",
+        "  ",
+    ),
+]
+
+
+def described_in_exif(text: str) -> bytes:
+    exif = Image.Exif()
+    exif[0x010E] = text
+    return encode(quarters(), exif=exif)
+
+
+@pytest.mark.parametrize("text", BY_CAMERAS)
+def test_what_cameras_write_as_a_caption_is_none(text):
+    """PhotoPrism and KPhotoAlbum pass over the same words."""
+    for photo in (
+        described_in_exif(text),
+        behind_start(encode(quarters()), in_iptc(b"", n120=text.encode())),
+        inside(text_in("dc:description", text)),
+        inside(described(f'tiff:ImageDescription="{text}"')),
+    ):
+        for xmp in (sidecar(photo, TAJ), open_photo(embed(photo, TAJ)).xmp):
+            assert Packet(xmp, "x").values("dc:description") == [f"{TAJ.caption}. {TAJ.notice}"]
+        untagged = undone(sidecar(photo, TAJ), "x")
+        assert untagged is None
+    for old in (text_in("dc:description", text), described(f'tiff:ImageDescription="{text}"')):
+        new = sidecar(encode(quarters()), TAJ, old)
+        assert Packet(new, "x").values("dc:description") == [f"{TAJ.caption}. {TAJ.notice}"]
+        assert undone(new, "x") == old
+
+
+@pytest.mark.parametrize("text", ["Olympus digital camera of mine", "Mon", "DCIM and what I found there"])
+def test_what_people_write_of_cameras_is_a_caption(text):
+    photo = described_in_exif(text)
+    assert begun(photo, TAJ).values("dc:description") == [text]
+    assert Packet(open_photo(embed(photo, TAJ)).xmp, "x").values("dc:description") == []
+
+
+def test_a_camera_in_the_xmp_does_not_hide_what_a_person_wrote_into_the_iptc():
+    photo = behind_start(inside(text_in("dc:description", "SONY DSC")), in_iptc(b"", n120=b"by hand"))
+    found = begun(photo, TAJ)
+    assert found.values("dc:description") == ["by hand"]
 
 
 @pytest.mark.parametrize(

@@ -85,14 +85,18 @@ def number(value: Value | None) -> float | None:
 
 
 def text(value: Value | None) -> str:
-    """A text up to its end, in UTF-8 or, as old programs wrote it, Latin-1; empty for numbers."""
-    if not isinstance(value, bytes):
-        return ""
-    value = value.partition(b"\0")[0]
-    try:
-        return value.decode().strip()
-    except UnicodeDecodeError:
-        return value.decode("latin-1").strip()
+    """A text up to its end; empty for numbers."""
+    return decoded(value.partition(b"\0")[0]).strip() if isinstance(value, bytes) else ""
+
+
+def decoded(text: bytes) -> str:
+    """A text of no known character set: in UTF-8, or as old programs wrote it, those of Windows in cp1252."""
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            return text.decode(encoding)
+        except UnicodeDecodeError:  # five bytes are nothing in cp1252
+            pass
+    return text.decode("latin-1")
 
 
 def comment(value: Value | None) -> str:
