@@ -1,5 +1,6 @@
 """A new sidecar begins with what people wrote into the photo: some programs read nothing else beside it."""
 
+import codecs
 import struct
 import subprocess
 
@@ -21,6 +22,7 @@ from photo_parts import behind_start, iptc, photoshop, xmp_segment
 from PIL import Image
 
 from src.photos.decode import open_photo
+from src.photos.errors import MetadataError
 from src.photos.packet import Packet
 from src.photos.read_metadata import said_by
 from src.photos.write_tags import embed, sidecar, undone
@@ -243,6 +245,37 @@ def test_a_sidecar_of_another_program_gets_nothing_of_the_photo_but_keywords(pho
     write_sidecar(photo, TAJ)
     assert Packet(path.read_bytes(), "x").values(RATING) == []
     assert undo_sidecar(photo) and path.read_bytes() == EMPTY
+
+
+@pytest.mark.parametrize("nothing", [b"", bytes(40), codecs.BOM_UTF16_LE])
+def test_an_empty_sidecar_is_begun_like_a_new_one_and_comes_back(photo, nothing):
+    """Also where the photo says other things when tags are written again."""
+    path = photo.with_name("IMG_1.jpg.xmp")
+    path.write_bytes(nothing)
+    for stars in ("4", "5", ""):
+        xmp = described(BY_PEOPLE.replace("4", stars), "<dc:title>Us</dc:title>")
+        photo.write_bytes(inside(xmp) if stars else encode(quarters()))
+        write_sidecar(photo, TAJ)
+        found = Packet(path.read_bytes(), "x")
+        assert (found.values(RATING), found.values("dc:title")) == (([stars], ["Us"]) if stars else ([], []))
+        assert undone(path.read_bytes(), "x") == nothing
+    assert undo_sidecar(photo) and path.read_bytes() == nothing
+
+
+def test_an_empty_sidecar_does_not_become_larger_than_what_is_read():
+    many = described(BY_PEOPLE, "<acdsee:x/>" * (MAX_ELEMENTS - 50))
+    new = sidecar(encode(quarters(), "WEBP", xmp=many), TAJ, b"")
+    assert Packet(new, "x").values(RATING) == [] and undone(new, "x") == b""
+
+
+@pytest.mark.parametrize("old", [None, b""])
+def test_what_could_not_be_read_again_is_not_written(old):
+    words = "".join(f"<rdf:li>{number}</rdf:li>" for number in range(MAX_ELEMENTS - 50))
+    photo = encode(
+        quarters(), "WEBP", xmp=described("", f"<dc:subject><rdf:Bag>{words}</rdf:Bag></dc:subject>")
+    )
+    with pytest.raises(MetadataError, match="more XMP than is read"):
+        sidecar(photo, TAJ, old)
 
 
 def comment(value: bytes) -> bytes:

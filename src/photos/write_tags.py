@@ -158,9 +158,9 @@ def sidecar(
 ) -> bytes:
     """A sidecar with these tags for a photo file.
 
-    A new one begins with what people wrote into the photo (`begin_sidecar`). To one that is there already the
-    photo's keywords are added, as some programs read no others where there is a sidecar (PhotoPrism, for
-    one), and nothing else that the photo says itself (coordinates, a description, a place).
+    A new or an empty one begins with what people wrote into the photo (`begin_sidecar`). One that says
+    something gets nothing that the photo says itself (a description, a place) but its keywords, and those
+    only where it has none: some programs read no others where there is a sidecar (PhotoPrism, for one).
 
     Args:
         photo: the whole photo file.
@@ -176,19 +176,23 @@ def sidecar(
     """
     opened = open_photo(photo, name)
     known = said_by(opened)
-    new = {CREATED: "True", **({EXTENSION: extension} if extension else {})}
+    named = {EXTENSION: extension} if extension else {}
     rest = None if old is None else undone(old, old_name)
-    if old is not None and rest is not None:
-        marks = new if in_utf8(old) and Packet(old, old_name).values(CREATED) else {}
+    if old is not None and rest is not None and in_utf8(rest):
+        marks = {CREATED: "True", **named} if Packet(old, old_name).values(CREATED) else {}
         return add_to_sidecar(rest, tags, known, old_name, marks)
-    begun = begin(opened, known, name)
-    if begun != EMPTY:
-        try:
-            draft = add(begun, tags, known, old_name, {**new, CREATED: _UNSEALED})
-            new[CREATED] = digest(remove(draft, old_name))
-        except MetadataError:  # with tags it would be more than is read again
-            begun = EMPTY
-    return add(begun, tags, known, old_name, new)
+
+    def begun(packet: bytes) -> bytes:
+        if rest is not None:  # empty, and to be had back
+            return add_to_sidecar(rest, tags, known, old_name, {}, packet)
+        draft = add(packet, tags, known, old_name, {CREATED: _UNSEALED, **named})
+        created = digest(remove(draft, old_name)) if packet != EMPTY else "True"
+        return add(packet, tags, known, old_name, {CREATED: created, **named})
+
+    try:
+        return begun(begin(opened, known, name))
+    except MetadataError:  # with tags it would be more than is read again
+        return begun(EMPTY)
 
 
 def embed(photo: bytes, tags: Tags, name: str = "photo", *, drop_c2pa: bool = False) -> bytes:

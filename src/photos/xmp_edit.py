@@ -87,16 +87,23 @@ def add(old: bytes, tags: Tags, known: Mapping[str, list[str]], name: str, marks
 
 
 def add_to_sidecar(
-    old: bytes, tags: Tags, known: Mapping[str, list[str]], name: str, marks: Mapping[str, str]
+    old: bytes,
+    tags: Tags,
+    known: Mapping[str, list[str]],
+    name: str,
+    marks: Mapping[str, str],
+    begun: bytes = EMPTY,
 ) -> bytes:
-    """The same for a whole sidecar, which may be empty: `former` of the result is `old`, byte for byte.
+    """The same for a whole sidecar: `former` of the result is `old`, byte for byte.
+
+    An empty one begins with `begun`.
 
     Where that takes more than to remove what was added, the former bytes themselves are among the marks.
 
     Raises:
         MetadataError: `old` is no XMP, or too large to be kept.
     """
-    packet = old if in_utf8(old) else EMPTY
+    packet = old if in_utf8(old) else begun
     new = add(packet, tags, known, name, marks)
     rest = remove(new, name)
     if rest == old:
