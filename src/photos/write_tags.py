@@ -172,7 +172,7 @@ def sidecar(
 
     Raises:
         PhotoError: the photo is none.
-        MetadataError: `old` is no XMP, or more of it than is read.
+        MetadataError: `old` is no XMP, or it or the sidecar would be more of it than is read.
     """
     opened = open_photo(photo, name)
     known = said_by(opened)
@@ -186,13 +186,14 @@ def sidecar(
         if rest is not None:  # empty, and to be had back
             return add_to_sidecar(rest, tags, known, old_name, {}, packet)
         draft = add(packet, tags, known, old_name, {CREATED: _UNSEALED, **named})
-        created = digest(remove(draft, old_name)) if packet != EMPTY else "True"
+        left = digest(remove(draft, old_name))
+        created = "True" if packet == EMPTY else left
         return add(packet, tags, known, old_name, {CREATED: created, **named})
 
-    try:
-        return begun(begin(opened, known, name))
-    except MetadataError:  # with tags it would be more than is read again
-        return begun(EMPTY)
+    for packet in (begin(opened, known, name), EMPTY):
+        with suppress(MetadataError):  # with tags it would be more than is read again
+            return begun(packet)
+    raise MetadataError(f"{shown_name(name)} has more keywords than a sidecar takes; take some out of it.")
 
 
 def embed(photo: bytes, tags: Tags, name: str = "photo", *, drop_c2pa: bool = False) -> bytes:
