@@ -1,6 +1,7 @@
 """A new sidecar begins with what people wrote into the photo: some programs read nothing else beside it."""
 
 import codecs
+import dataclasses
 import struct
 import subprocess
 
@@ -12,6 +13,7 @@ from metadata_samples import (
     PEOPLE,
     RDF,
     TAJ,
+    TAJ_TREE,
     exiftool,
     needs_exiftool,
     undo_sidecar,
@@ -245,6 +247,49 @@ def test_a_sidecar_of_another_program_gets_nothing_of_the_photo_but_keywords(pho
     write_sidecar(photo, TAJ)
     assert Packet(path.read_bytes(), "x").values(RATING) == []
     assert undo_sidecar(photo) and path.read_bytes() == EMPTY
+
+
+def copied(new: bytes, theirs: str = "") -> bytes:
+    """A sidecar after a program wrote caption and keywords again in other places, as digiKam does."""
+
+    def entries(kind: str, *values: str) -> str:
+        return f"<rdf:{kind}>{''.join(f'<rdf:li>{value}</rdf:li>' for value in values if value)}</rdf:{kind}>"
+
+    tree, caption = TAJ_TREE, f"{TAJ.caption}. {TAJ.notice}"
+    more = (
+        f'<rdf:Description rdf:about="" {NAMES} xmlns:MicrosoftPhoto="http://ns.microsoft.com/photo/1.0/"'
+        ' xmlns:mediapro="http://ns.iview-multimedia.com/mediapro/1.0/">'
+        f"<exif:UserComment>{entries('Alt', caption)}</exif:UserComment>"
+        f"<acdsee:notes>{caption}</acdsee:notes>"
+        f"<tiff:ImageDescription>{entries('Alt', caption, theirs)}</tiff:ImageDescription>"
+        f"<MicrosoftPhoto:LastKeywordXMP>{entries('Bag', theirs, *tree)}</MicrosoftPhoto:LastKeywordXMP>"
+        f"<mediapro:CatalogSets>{entries('Bag', *(path.replace('/', '|') for path in tree))}"
+        "</mediapro:CatalogSets></rdf:Description></rdf:RDF>"
+    )
+    return new.replace(b"</rdf:RDF>", more.encode())
+
+
+@pytest.mark.parametrize("old", [None, b"", EMPTY])
+def test_what_programs_copied_of_our_tags_goes_with_them(old):
+    changed = copied(sidecar(encode(quarters()), TAJ, old))
+    left = undone(changed, "x")
+    assert left is None if old is None else Packet(left, "x").empty
+    other = dataclasses.replace(TAJ, landmark="Agra Fort", keywords=("Agra Fort",), caption="Agra Fort")
+    again = sidecar(encode(quarters()), other, changed)
+    assert TAJ.caption.encode() not in again
+    assert Packet(again, "x").values("dc:description") == [f"Agra Fort. {TAJ.notice}"]
+
+
+def test_what_a_person_wrote_beside_such_copies_stays():
+    left = Packet(undone(copied(sidecar(encode(quarters()), TAJ), "by hand"), "x"), "x")
+    for key in (f"{TIFF}:ImageDescription", "http://ns.microsoft.com/photo/1.0/:LastKeywordXMP"):
+        assert left.values(key) == ["by hand"]
+    assert left.values("exif:UserComment") == []
+
+
+def test_our_caption_that_was_copied_in_a_photo_is_no_persons():
+    photo = inside(copied(open_photo(embed(encode(quarters()), TAJ)).xmp))
+    assert not any(said_by(open_photo(photo))["dc:description"])
 
 
 @pytest.mark.parametrize("nothing", [b"", bytes(40), codecs.BOM_UTF16_LE])

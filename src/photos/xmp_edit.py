@@ -21,7 +21,7 @@ from src.photos.errors import MetadataError
 from src.photos.packet import Element, Packet, properties_of
 from src.photos.properties import LISTS, lists, new_ones, texts
 from src.photos.splice import Edit, spliced
-from src.photos.xmp import ADDED, CAPTIONS, FORMER, NAMESPACES, in_utf8, uri
+from src.photos.xmp import ADDED, CAPTIONS, COPIES, FORMER, NAMESPACES, in_utf8, uri, with_copies
 
 EMPTY = f"""<?xpacket begin="\N{BYTE ORDER MARK}" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
@@ -33,6 +33,7 @@ EMPTY = f"""<?xpacket begin="\N{BYTE ORDER MARK}" id="W5M0MpCehiHzreSzNTczkc9d"?
 
 MAX_FORMER = 2**21  # bytes of a sidecar that is put back
 
+_COPIES = {uri(copy) for copies in COPIES.values() for copy in copies}
 _ATTRIBUTE = re.compile(rb"""(?<!\s)\s+([^\s=]+)\s*=\s*(?:"[^"]*"|'[^']*')""")
 
 
@@ -136,12 +137,12 @@ def digest(data: bytes) -> str:
 
 
 def remove(data: bytes, name: str) -> bytes:
-    """The packet less all that `add` added, also after another program wrote it in its own way."""
+    """The packet less all that `add` added, also after another program wrote it in its own way or again."""
     packet = Packet(data, name)
     data = packet.data
     added = packet.values(ADDED)
     lists = {uri(entry) for entry in added if "=" not in entry}
-    split = [entry.partition("=") for entry in added if "=" in entry]
+    split = [entry.partition("=") for entry in with_copies(added) if "=" in entry]
     values = {(uri(key), value) for key, _, value in split}
     cuts = []
     for description in packet.descriptions:
@@ -199,7 +200,8 @@ def _found(element: Element, lists: set[str], values: set[tuple[str, str]]) -> l
         return [element] if (element.name, element.text.strip()) in values else []
     entries = element.children[0].children
     found = [entry for entry in entries if (element.name, entry.text.strip()) in values]
-    return [element] if element.name in lists and len(found) == len(entries) else found
+    whole = element.name in lists or (found and element.name in _COPIES)
+    return [element] if whole and len(found) == len(entries) else found
 
 
 def _empty_ones(packet: Packet, key: str) -> list[Edit]:
