@@ -1,12 +1,12 @@
 """Hostile photos: mutated files through all that reads them, in processes with limits.
 
-Files of every kind that is read, with EXIF, XMP and IPTC, and sidecars are cut, spliced, flipped
-and overwritten at random, half of the time in their first bytes, where headers are. Each photo is
+Files of every kind that is read, with EXIF, XMP and IPTC, and sidecars are cut, spliced, flipped,
+overwritten and padded at random, half of the time in their first bytes, where headers are. Each photo is
 decoded (Pillow, libheif, libavif, libtiff, libjxl), asked when and where it was taken (expat), copied
 without metadata, copied with tags and given a sidecar, sometimes beside a mutated older one.
 Each step must end in its result or in one sentence, within five seconds, and all of them within a
 gigabyte of memory. Copies must show the picture of their photo, and an older sidecar must come back
-byte for byte. A crash or a hang of the process is seen too.
+byte for byte; nothing stays of one that was made here. A crash or a hang of the process is seen too.
 """
 
 from __future__ import annotations
@@ -38,14 +38,13 @@ from src.photos.decode import open_photo, read_photo
 from src.photos.errors import MetadataError, PhotoError
 from src.photos.read_metadata import read_taken
 from src.photos.strip import strip_metadata
-from src.photos.write_tags import embed, sidecar
+from src.photos.write_tags import embed, sidecar, undone
 from src.photos.xmp import NAMESPACES
-from src.photos.xmp_edit import former
 
 SECONDS = 5.0
 MEMORY = 2**30  # bytes that a process may take beyond what it has before the first file
 INTERESTING = (b"\0", b"\xff", b"\x7f", b"\x80", b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff")
-
+RUNS = (100, 10_000, 60_000)  # how often a byte is repeated
 
 TAGS = Tags(
     landmark="Taj Mahal",
@@ -66,6 +65,9 @@ XMP = f"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{NAMESPACES["r
  exif:GPSLatitude="27,10.506N" exif:GPSLongitude="78,2.526E"><dc:subject><rdf:Bag>
 <rdf:li>holiday</rdf:li><rdf:li>a &amp; b</rdf:li></rdf:Bag></dc:subject></rdf:Description>
 </rdf:RDF></x:xmpmeta>""".encode()
+BLANKS = b" " * 20_000  # in three places of XMP in which a search may begin anew at each
+PADDED = XMP.replace(b'26E"', b'26E"' + BLANKS).replace(b"</rdf:RDF>", BLANKS + b"</rdf:RDF>" + BLANKS)
+PADDED_UTF_16 = (b"<?xml" + BLANKS + b"?>" + XMP).decode().encode("utf-16")
 
 
 def seeds() -> list[bytes]:
@@ -87,6 +89,7 @@ def seeds() -> list[bytes]:
     made: list[tuple[Image.Image, str, dict[str, Any]]] = [
         (colour, "JPEG", {"exif": exif, "icc_profile": profile}),
         (colour, "JPEG", {"exif": exif, "xmp": XMP}),
+        (colour, "JPEG", {"xmp": PADDED}),
         (colour, "JPEG", {"progressive": True}),
         (colour, "JPEG", {"restart_marker_rows": 1}),
         (colour, "MPO", {"save_all": True, "append_images": more}),
@@ -98,7 +101,7 @@ def seeds() -> list[bytes]:
         (Image.new("I;16", (64, 48), 999), "PNG", {}),
         (colour, "PNG", {"save_all": True, "append_images": more}),
         (colour, "WEBP", {"exif": exif, "xmp": XMP}),
-        (colour, "WEBP", {"lossless": True}),
+        (colour, "WEBP", {"lossless": True, "xmp": PADDED_UTF_16}),
         (colour, "WEBP", {"save_all": True, "append_images": more}),
         (colour.convert("P"), "GIF", {"save_all": True, "append_images": more}),
         (colour, "HEIF", {"exif": exif.tobytes(), "xmp": XMP}),
@@ -139,7 +142,7 @@ def mutated(photo: bytes, others: list[bytes], chance: random.Random) -> bytes:
     for _ in range(chance.choice((1, 1, 2, 4, 8))):
         end = min(len(data), chance.choice((200, 2000))) if chance.random() < 0.5 else len(data)
         at = chance.randrange(max(1, end))
-        kind = chance.randrange(6)
+        kind = chance.randrange(7)
         if kind == 0 and data:
             data[at % len(data)] ^= 1 << chance.randrange(8)
         elif kind == 1:
@@ -150,6 +153,8 @@ def mutated(photo: bytes, others: list[bytes], chance: random.Random) -> bytes:
         elif kind == 3:
             data[at:at] = data[at : at + chance.randrange(1, 200)]
         elif kind == 4:
+            data[at:at] = chance.choice((b" ", b"\n", b"\0", b"\xff", b"<", b'"')) * chance.choice(RUNS)
+        elif kind == 5:
             other = chance.choice(others)
             start = chance.randrange(len(other))
             data[at : at + 64] = other[start : start + 64]
@@ -173,7 +178,7 @@ def steps(data: bytes, old: bytes | None) -> dict[str, Callable[[], bool]]:
 
     def with_sidecar() -> bool:
         new = sidecar(data, TAGS, old, name="photo.jpg", old_name="photo.jpg")
-        return old is None or former(new, "photo.jpg") == former(old, "photo.jpg")
+        return undone(new, "photo.jpg") == (None if old is None else undone(old, "photo.jpg"))
 
     def picture() -> bool:
         shown = read_photo(data, "photo.jpg")
@@ -208,7 +213,7 @@ def work(first: int, count: int, results: Connection) -> None:
     """Do all steps with so many files; tell each file's number before, and what each step came to."""
     files = seeds()
     odd = XMP.decode().replace("holiday", "").encode("utf-16") + bytes(3)
-    sidecars = [XMP, odd, *(sidecar(files[0], TAGS, old) for old in (None, XMP, odd))]
+    sidecars = [XMP, PADDED, odd, *(sidecar(files[0], TAGS, old) for old in (None, XMP, odd))]
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     for number in range(first, first + count):
         chance = random.Random(number)

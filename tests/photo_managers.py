@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE = 60.0  # seconds for a program to take up a folder; it takes 20
+PATIENCE = 180.0  # seconds for a program to take up a folder; it takes 20 where nothing else runs
 SETTLED = 2.0  # seconds without a change in the database after which it is done
 
 
@@ -54,13 +54,13 @@ def at_home(home: Path, screen: str) -> dict[str, str]:
     }
 
 
-def rows(database: Path, query: str) -> list[tuple]:
-    """What is found in a database that a program is writing; nothing while it is not there."""
+def rows(database: Path, query: str) -> list[tuple] | None:
+    """What is found in a database that a program is writing; None while it cannot be read."""
     try:
         with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)) as opened:
             return opened.execute(query).fetchall()
     except sqlite3.OperationalError:
-        return []
+        return None
 
 
 def wait_for(process, condition) -> None:
@@ -72,22 +72,28 @@ def wait_for(process, condition) -> None:
         time.sleep(0.25)
 
 
-def wait_until_settled(process, database: Path, queries: list[str]) -> None:
-    """Until a database says the same for some time."""
-    last, since = None, time.monotonic()
+def settled(process, database: Path, queries: dict[str, str], read, complete) -> dict[str, dict]:
+    """What `read` makes of the rows, once that is complete and the database says the same for some time.
 
-    def settled() -> bool:
+    Nothing is read after the program has ended, which may leave a database that has to be repaired first.
+    """
+    last: dict[str, list[tuple] | None] = {}
+    since = time.monotonic()
+
+    def done() -> bool:
         nonlocal last, since
-        found = [rows(database, query) for query in queries]
+        found = {key: rows(database, query) for key, query in queries.items()}
         if found != last:
             last, since = found, time.monotonic()
-        return time.monotonic() - since > SETTLED
+        whole = None not in found.values() and complete(read(found))
+        return whole and time.monotonic() - since > SETTLED
 
-    wait_for(process, settled)
+    wait_for(process, done)
+    return read(last)
 
 
-def ask_shotwell(folder: Path, home: Path, screen: str, count: int) -> dict[str, dict]:
-    """By the name of each photo in a folder what Shotwell shows of it."""
+def ask_shotwell(folder: Path, home: Path, screen: str, complete) -> dict[str, dict]:
+    """By the name of each photo in a folder what Shotwell shows of it, once that is complete."""
     environment = at_home(home, screen)
     settings = home / "config" / "glib-2.0" / "settings" / "keyfile"
     settings.parent.mkdir(parents=True)
@@ -96,15 +102,18 @@ def ask_shotwell(folder: Path, home: Path, screen: str, count: int) -> dict[str,
         f"auto-import=true\nimport-dir='{folder}'\n"
         "[org/yorba/shotwell/preferences/ui]\nshow-welcome-dialog=false\n"
     )
-    database = home / "library" / "data" / "photo.db"
-    photos = "SELECT id, filename, title, comment, exposure_time FROM PhotoTable"
-    tags = "SELECT name, photo_id_list FROM TagTable"
+    queries = {
+        "photos": "SELECT id, filename, title, comment, exposure_time FROM PhotoTable",
+        "tags": "SELECT name, photo_id_list FROM TagTable",
+    }
     with running(["shotwell", "-d", str(home / "library")], environment) as process:
-        wait_for(process, lambda: len(rows(database, photos)) == count)
-        wait_until_settled(process, database, [photos, tags])
+        return settled(process, home / "library" / "data" / "photo.db", queries, _by_shotwell, complete)
+
+
+def _by_shotwell(rows: dict[str, list[tuple]]) -> dict[str, dict]:
     found = {}
-    for number, path, title, comment, taken in rows(database, photos):
-        mine = [name for name, ids in rows(database, tags) if f"thumb{number:016x}," in (ids or "")]
+    for number, path, title, comment, taken in rows["photos"]:
+        mine = [name for name, ids in rows["tags"] if f"thumb{number:016x}," in (ids or "")]
         said = {"title": title, "comment": comment, "taken": taken}
         found[Path(path).name] = {"tags": sorted(tag.removeprefix("/") for tag in mine), **said}
     return found
@@ -122,7 +131,7 @@ _DIGIKAM = {
 }
 
 
-def ask_digikam(folder: Path, home: Path, screen: str, count: int) -> dict[str, dict]:
+def ask_digikam(folder: Path, home: Path, screen: str, complete) -> dict[str, dict]:
     """The same of digiKam, which also reads sidecars."""
     environment = at_home(home, screen)
     database = home / "digikam4.db"
@@ -138,20 +147,26 @@ def ask_digikam(folder: Path, home: Path, screen: str, count: int) -> dict[str, 
         root = ("photos", 0, 1, f"volumeid:?path={folder}", "/")
         columns = "label, status, type, identifier, specificPath"
         opened.execute(f"INSERT INTO AlbumRoots ({columns}) VALUES (?, ?, ?, ?, ?)", root)
-    photos, pairs = "SELECT id, name FROM Images", "SELECT imageid, tagid FROM ImageTags"
+    queries = {
+        "photos": "SELECT id, name FROM Images",
+        "pairs": "SELECT imageid, tagid FROM ImageTags",
+        "tree": "SELECT id, pid, name FROM Tags",
+        **_DIGIKAM,
+    }
     with running(command, environment) as process:
-        wait_for(process, lambda: len(rows(database, photos)) == count)
-        wait_until_settled(process, database, [photos, pairs, *_DIGIKAM.values()])
-    tree = {number: (above, name) for number, above, name in rows(database, "SELECT id, pid, name FROM Tags")}
+        return settled(process, database, queries, _by_digikam, complete)
+
+
+def _by_digikam(rows: dict[str, list[tuple]]) -> dict[str, dict]:
+    tree = {number: (above, name) for number, above, name in rows["tree"]}
 
     def path(tag: int) -> str:
-        above, name = tree[tag]
+        above, name = tree.get(tag, (0, ""))  # not yet there
         return f"{path(above)}/{name}" if above else name
 
     found = {}
-    for photo, name in rows(database, photos):
-        tags = sorted(path(tag) for owner, tag in rows(database, pairs) if owner == photo)
-        found[name] = {"tags": tags}
-        for key, query in _DIGIKAM.items():
-            found[name][key] = [row[1:] for row in rows(database, query) if row[0] == photo]
+    for photo, name in rows["photos"]:
+        found[name] = {"tags": sorted(path(tag) for owner, tag in rows["pairs"] if owner == photo)}
+        for key in _DIGIKAM:
+            found[name][key] = [row[1:] for row in rows[key] if row[0] == photo]
     return found

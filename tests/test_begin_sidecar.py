@@ -1,5 +1,7 @@
 """A new sidecar begins with what people wrote into the photo: some programs read nothing else beside it."""
 
+import codecs
+import dataclasses
 import struct
 import subprocess
 
@@ -11,6 +13,7 @@ from metadata_samples import (
     PEOPLE,
     RDF,
     TAJ,
+    TAJ_TREE,
     exiftool,
     needs_exiftool,
     undo_sidecar,
@@ -18,11 +21,13 @@ from metadata_samples import (
     write_sidecar,
 )
 from photo_parts import behind_start, iptc, photoshop, xmp_segment
+from PIL import Image
 
 from src.photos.decode import open_photo
+from src.photos.errors import MetadataError
 from src.photos.packet import Packet
 from src.photos.read_metadata import said_by
-from src.photos.write_tags import embed, sidecar
+from src.photos.write_tags import embed, sidecar, undone
 from src.photos.xmp import MAX_ELEMENTS
 from src.photos.xmp_edit import EMPTY
 
@@ -83,6 +88,56 @@ def test_titles_and_names_are_taken_from_iptc_where_the_xmp_has_none():
     assert [found.values(key) for key in keys] == [["Them"], ["Ann"], ["hers"], ["Bayern"], ["News"]]
     keys = ("dc:description", "photoshop:City", "photoshop:Country")
     assert [found.values(key) for key in keys] == [["by hand"], ["Ulm"], ["DE"]]
+
+
+def in_iptc(charset: bytes, **texts: bytes) -> bytes:
+    """A block with these, by number ("n25")."""
+    sets = b"".join(
+        b"\x1c\2" + bytes([int(number[1:]), 0, len(text)]) + text for number, text in texts.items()
+    )
+    return photoshop((0x0404, iptc(charset=charset) + sets))
+
+
+WINDOWS = "It’s “Zoë’s” café – 5 €"
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (WINDOWS.encode("cp1252"), WINDOWS),
+        (WINDOWS.encode(), WINDOWS),
+        (b"Z\xfcrich \x8d", "Zürich"),  # no text in cp1252; in Latin-1 a control character
+    ],
+)
+def test_texts_of_old_windows_programs(text, read):
+    photo = behind_start(encode(quarters()), in_iptc(b"", n5=text, n120=text, n25=text))
+    found = begun(photo, TAJ)
+    assert [found.values(f"dc:{key}")[0] for key in ("title", "description", "subject")] == [read] * 3
+    exif = Image.Exif()
+    exif[0x010E] = text
+    assert begun(encode(quarters(), exif=exif), TAJ).values("dc:description") == [read]
+
+
+def test_nothing_of_iptc_in_another_character_set_is_repeated():
+    """Its caption and town are not hidden by others, either."""
+    texts = {"n5": "Прага", "n25": "Прага", "n90": "Прага", "n120": "Прага"}
+    block = in_iptc(b"\x1b-L", **{key: text.encode("iso8859-5") for key, text in texts.items()})
+    photo = behind_start(encode(quarters()), block)
+    found = begun(photo, TAJ)
+    assert found.values("dc:subject") == list(TAJ.keywords)
+    for key in ("dc:title", "dc:description", "photoshop:City", "photoshop:Country"):
+        assert found.values(key) == []
+        assert Packet(open_photo(embed(photo, TAJ)).xmp, "x").values(key) == []
+
+
+def test_keywords_that_the_xmp_lacks_are_taken_from_the_iptc():
+    """PhotoPrism reads no keywords but those of dc:subject in the sidecar."""
+    block = in_iptc(b"\x1b%G", n25=b"iptc only")
+    xmp = described("", "<dc:subject><rdf:Bag><rdf:li>a</rdf:li><rdf:li>b</rdf:li></rdf:Bag></dc:subject>")
+    photo = behind_start(inside(xmp), block, photoshop((0x0404, iptc(b"A"))))
+    new = sidecar(photo, TAJ)
+    assert Packet(new, "x").values("dc:subject") == ["a", "b", "iptc only", *TAJ.keywords]
+    assert undone(new, "x") is None
 
 
 @pytest.mark.parametrize("timed", [True, False])
@@ -160,6 +215,18 @@ def test_sidecars_of_before_get_what_is_repeated_when_they_are_written_again(pho
     assert Packet(path.read_bytes(), "x").values(RATING) == ["4"]
 
 
+def test_one_that_another_program_wrote_anew_is_begun_again_and_undone(photo):
+    """Its head is no longer the one that was written here, but still nobody says anything in it."""
+    photo.write_bytes(encode(quarters()))
+    path = write_sidecar(photo, TAJ)
+    path.write_bytes(path.read_bytes().replace(b"W5M0Mp", b"W5M0M"))
+    assert undone(path.read_bytes(), "x") is None
+    photo.write_bytes(inside(described(BY_PEOPLE)))
+    write_sidecar(photo, TAJ)
+    assert Packet(path.read_bytes(), "x").values(RATING) == ["4"]
+    assert undo_sidecar(photo) and not path.exists()
+
+
 @needs_exiftool
 def test_a_sidecar_that_another_program_added_to_stays(photo):
     photo.write_bytes(inside(described(BY_PEOPLE)))
@@ -180,6 +247,79 @@ def test_a_sidecar_of_another_program_gets_nothing_of_the_photo_but_keywords(pho
     write_sidecar(photo, TAJ)
     assert Packet(path.read_bytes(), "x").values(RATING) == []
     assert undo_sidecar(photo) and path.read_bytes() == EMPTY
+
+
+def copied(new: bytes, theirs: str = "") -> bytes:
+    """A sidecar after a program wrote caption and keywords again in other places, as digiKam does."""
+
+    def entries(kind: str, *values: str) -> str:
+        return f"<rdf:{kind}>{''.join(f'<rdf:li>{value}</rdf:li>' for value in values if value)}</rdf:{kind}>"
+
+    tree, caption = TAJ_TREE, f"{TAJ.caption}. {TAJ.notice}"
+    more = (
+        f'<rdf:Description rdf:about="" {NAMES} xmlns:MicrosoftPhoto="http://ns.microsoft.com/photo/1.0/"'
+        ' xmlns:mediapro="http://ns.iview-multimedia.com/mediapro/1.0/">'
+        f"<exif:UserComment>{entries('Alt', caption)}</exif:UserComment>"
+        f"<acdsee:notes>{caption}</acdsee:notes>"
+        f"<tiff:ImageDescription>{entries('Alt', caption, theirs)}</tiff:ImageDescription>"
+        f"<MicrosoftPhoto:LastKeywordXMP>{entries('Bag', theirs, *tree)}</MicrosoftPhoto:LastKeywordXMP>"
+        f"<mediapro:CatalogSets>{entries('Bag', *(path.replace('/', '|') for path in tree))}"
+        "</mediapro:CatalogSets></rdf:Description></rdf:RDF>"
+    )
+    return new.replace(b"</rdf:RDF>", more.encode())
+
+
+@pytest.mark.parametrize("old", [None, b"", EMPTY])
+def test_what_programs_copied_of_our_tags_goes_with_them(old):
+    changed = copied(sidecar(encode(quarters()), TAJ, old))
+    left = undone(changed, "x")
+    assert left is None if old is None else Packet(left, "x").empty
+    other = dataclasses.replace(TAJ, landmark="Agra Fort", keywords=("Agra Fort",), caption="Agra Fort")
+    again = sidecar(encode(quarters()), other, changed)
+    assert TAJ.caption.encode() not in again
+    assert Packet(again, "x").values("dc:description") == [f"Agra Fort. {TAJ.notice}"]
+
+
+def test_what_a_person_wrote_beside_such_copies_stays():
+    left = Packet(undone(copied(sidecar(encode(quarters()), TAJ), "by hand"), "x"), "x")
+    for key in (f"{TIFF}:ImageDescription", "http://ns.microsoft.com/photo/1.0/:LastKeywordXMP"):
+        assert left.values(key) == ["by hand"]
+    assert left.values("exif:UserComment") == []
+
+
+def test_our_caption_that_was_copied_in_a_photo_is_no_persons():
+    photo = inside(copied(open_photo(embed(encode(quarters()), TAJ)).xmp))
+    assert not any(said_by(open_photo(photo))["dc:description"])
+
+
+@pytest.mark.parametrize("nothing", [b"", bytes(40), codecs.BOM_UTF16_LE])
+def test_an_empty_sidecar_is_begun_like_a_new_one_and_comes_back(photo, nothing):
+    """Also where the photo says other things when tags are written again."""
+    path = photo.with_name("IMG_1.jpg.xmp")
+    path.write_bytes(nothing)
+    for stars in ("4", "5", ""):
+        xmp = described(BY_PEOPLE.replace("4", stars), "<dc:title>Us</dc:title>")
+        photo.write_bytes(inside(xmp) if stars else encode(quarters()))
+        write_sidecar(photo, TAJ)
+        found = Packet(path.read_bytes(), "x")
+        assert (found.values(RATING), found.values("dc:title")) == (([stars], ["Us"]) if stars else ([], []))
+        assert undone(path.read_bytes(), "x") == nothing
+    assert undo_sidecar(photo) and path.read_bytes() == nothing
+
+
+def test_an_empty_sidecar_does_not_become_larger_than_what_is_read():
+    many = described(BY_PEOPLE, "<acdsee:x/>" * (MAX_ELEMENTS - 50))
+    new = sidecar(encode(quarters(), "WEBP", xmp=many), TAJ, b"")
+    assert Packet(new, "x").values(RATING) == [] and undone(new, "x") == b""
+
+
+@pytest.mark.parametrize("old", [None, b""])
+def test_what_could_not_be_read_again_is_not_written(old):
+    words = "".join(f"<rdf:li>{number}</rdf:li>" for number in range(MAX_ELEMENTS - 50))
+    xmp = described("", f"<dc:subject><rdf:Bag>{words}</rdf:Bag></dc:subject>")
+    photo = encode(quarters(), "WEBP", xmp=xmp)
+    with pytest.raises(MetadataError, match=r"^photo has more keywords than a sidecar takes"):
+        sidecar(photo, TAJ, old)
 
 
 def comment(value: bytes) -> bytes:
@@ -210,6 +350,58 @@ def test_captions_in_other_places_stay_the_only_ones(where):
     found = begun(photo, TAJ)
     assert found.values("dc:description") == [theirs]
     assert Packet(sidecar(photo, TAJ, EMPTY), "x").values("dc:description") == []
+
+
+BY_CAMERAS = [
+    *("OLYMPUS DIGITAL CAMERA         ", "SONY DSC", "KONICA MINOLTA DIGITAL CAMERA", "Minolta DSC"),
+    *(
+        "SAMSUNG",
+        "Exif_JPEG_PICTURE",
+        "default",
+        "DCIM\\100MEDIA\\DJI_0001.JPG",
+        "DCIM/100GOPRO/G1.JPG",
+        "rhdr",
+        "  ",
+    ),
+]
+
+
+def described_in_exif(text: str) -> bytes:
+    exif = Image.Exif()
+    exif[0x010E] = text
+    return encode(quarters(), exif=exif)
+
+
+@pytest.mark.parametrize("text", BY_CAMERAS)
+def test_what_cameras_write_as_a_caption_is_none(text):
+    """PhotoPrism and KPhotoAlbum pass over the same words."""
+    for photo in (
+        described_in_exif(text),
+        behind_start(encode(quarters()), in_iptc(b"", n120=text.encode())),
+        inside(text_in("dc:description", text)),
+        inside(described(f'tiff:ImageDescription="{text}"')),
+    ):
+        for xmp in (sidecar(photo, TAJ), open_photo(embed(photo, TAJ)).xmp):
+            assert Packet(xmp, "x").values("dc:description") == [f"{TAJ.caption}. {TAJ.notice}"]
+        untagged = undone(sidecar(photo, TAJ), "x")
+        assert untagged is None
+    for old in (text_in("dc:description", text), described(f'tiff:ImageDescription="{text}"')):
+        new = sidecar(encode(quarters()), TAJ, old)
+        assert Packet(new, "x").values("dc:description") == [f"{TAJ.caption}. {TAJ.notice}"]
+        assert undone(new, "x") == old
+
+
+@pytest.mark.parametrize("text", ["Olympus digital camera of mine", "Mon", "DCIM and what I found there"])
+def test_what_people_write_of_cameras_is_a_caption(text):
+    photo = described_in_exif(text)
+    assert begun(photo, TAJ).values("dc:description") == [text]
+    assert Packet(open_photo(embed(photo, TAJ)).xmp, "x").values("dc:description") == []
+
+
+def test_a_camera_in_the_xmp_does_not_hide_what_a_person_wrote_into_the_iptc():
+    photo = behind_start(inside(text_in("dc:description", "SONY DSC")), in_iptc(b"", n120=b"by hand"))
+    found = begun(photo, TAJ)
+    assert found.values("dc:description") == ["by hand"]
 
 
 @pytest.mark.parametrize(

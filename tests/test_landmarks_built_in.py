@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import tzfpy
 
+from src.landmarks.evidence import Taken, out_of_sight
 from src.landmarks.table import Landmark, class_key, describe, read_landmarks
 
 BUILT_IN = Path(__file__).parents[1] / "src" / "landmarks" / "landmarks.csv"
@@ -177,6 +178,29 @@ def test_sydney_harbour_holds_the_opera_house_and_the_bridge(table):
     harbour = table["Sydney_Harbour"]
     for part in ("Sydney_Opera_House", "Sydney_Harbour_Bridge"):
         assert distance_km(harbour, table[part]) < harbour.extent_km / 2
+
+
+VIEWPOINTS = {
+    "Great_Wall_of_China": [(39.8014, 98.2165), (39.967, 119.796)],  # Jiayuguan, Shanhaiguan
+    "Grand_Canyon": [(36.0118, -113.8107), (36.866, -111.587)],  # the Skywalk, Lees Ferry
+    "Mount_Rainier_National_Park": [(47.6295, -122.3599), (46.602, -120.506)],  # Seattle, Yakima
+    "Cappadocia": [(38.2409, 34.3018), (38.5308, 35.4469)],  # Ihlara, Mount Erciyes
+    "Matterhorn": [(46.428, 8.093), (45.934, 7.630)],  # Eggishorn, Cervinia
+    "Haleakala_National_Park": [(20.827, -156.92), (20.23, -155.83)],  # Lānaʻi, Kohala
+    "Sapa_Rice_Terraces": [(22.66, 103.60), (22.53, 104.29)],  # Y Tý, Bắc Hà
+    "Great_Barrier_Reef": [(-24.112, 152.716), (-10.69, 142.53)],  # Lady Elliot Island, Cape York
+    "Ha_Long_Bay": [(20.727, 107.048), (20.88, 107.50)],  # Cát Bà, Quan Lạn
+    "Banff_National_Park": [(52.22, -117.22), (50.87, -115.65)],  # Columbia Icefield, Mount Assiniboine
+    "Yellowstone_National_Park": [(44.97, -109.9), (44.15, -111.03)],  # Cooke City, Bechler
+    "Death_Valley_National_Park": [(37.10, -117.676), (36.606, -118.063)],  # Eureka Dunes, Lone Pine
+    "Dead_Sea": [(31.767, 35.726), (31.778, 35.245)],  # Mount Nebo, Mount of Olives
+}
+
+
+@pytest.mark.parametrize("name", VIEWPOINTS)
+def test_what_is_photographed_from_afar_is_in_sight_of_its_viewpoints(table, name):
+    for place in VIEWPOINTS[name]:
+        assert not out_of_sight(Taken(None, *place), table[name]), place
 
 
 def test_countries_are_those_of_iso_3166(table):

@@ -120,6 +120,13 @@ def test_former_bytes_that_were_damaged_are_not_put_back(mark):
     assert damaged != after and xmp_edit.former(damaged, "x") == rest
 
 
+@pytest.mark.parametrize("text", ['x="1">', "b = 'c' >", "d='e'/>"])
+def test_text_like_an_attribute_is_no_part_of_a_start_tag(text):
+    found = Packet(packet(f"<dc:title ><rdf:Alt><rdf:li >{text}</rdf:li></rdf:Alt></dc:title>"), "x")
+    [entry] = found.find("dc:title").children[0].children
+    assert found.data[entry.inner : entry.close].decode() == entry.text == text
+
+
 def test_what_could_not_be_put_back_is_not_written(monkeypatch):
     monkeypatch.setattr(xmp_edit, "MAX_FORMER", 100)
     with pytest.raises(MetadataError, match=r"^a\.xmp has a form that cannot be added to; move it away"):

@@ -12,13 +12,23 @@ import re
 from collections.abc import Mapping, Sequence
 
 from src.photos import exif
+from src.photos.captions import CAPTION
 from src.photos.decode import OpenedPhoto
 from src.photos.errors import MetadataError
 from src.photos.packet import Packet
-from src.photos.read_metadata import IN_EXIF
+from src.photos.read_metadata import IN_EXIF, IN_IPTC
 from src.photos.times import KEYS as TIMES
 from src.photos.xmp import CAPTIONS, uri
-from src.photos.xmp_edit import EMPTY, list_lines, only, remove, text_line, with_description
+from src.photos.xmp_edit import (
+    EMPTY,
+    list_lines,
+    only,
+    remove,
+    text_line,
+    with_description,
+    with_entries,
+    without_empty,
+)
 
 _XMP = "http://ns.adobe.com/xap/1.0/"
 _LISTS = {"dc:title": "Alt", "dc:description": "Alt", "dc:rights": "Alt", "dc:creator": "Seq"}
@@ -40,7 +50,7 @@ _WRITTEN_WHOLLY = (  # namespaces
     "http://ns.acdsee.com/iptc/1.0/",
     "http://ns.iview-multimedia.com/mediapro/1.0/",
 )
-_PADDING = re.compile(rb"\s+(<\?xpacket end)")
+_PADDING = re.compile(rb"(?<!\s)\s+(<\?xpacket end)")  # looked for once in a run of blanks, not from each one
 
 
 def begin(photo: OpenedPhoto, known: Mapping[str, Sequence[str]], name: str) -> bytes:
@@ -63,18 +73,21 @@ def begin(photo: OpenedPhoto, known: Mapping[str, Sequence[str]], name: str) -> 
         return property_ in _WRITTEN or property_.startswith(_WRITTEN_WHOLLY)
 
     try:
-        packet = Packet(only(remove(photo.xmp or EMPTY, name), name, wanted), name)
+        written = only(remove(photo.xmp or EMPTY, name), name, wanted)
+        packet = Packet(without_empty(written, (CAPTION, *CAPTIONS), name), name)
         begun = EMPTY if packet.empty else _PADDING.sub(rb"\n\1", _wrapped(packet))
     except MetadataError:  # broken XMP is read by nobody
         begun = EMPTY
     there, lines = Packet(begun, name), []
     for key in (*_LISTS, *_TEXTS):
-        values = [] if any(there.values(key)) else list(dict.fromkeys(filter(None, known[key])))
+        said = dict.fromkeys(value for value in known[key] if value not in ("", IN_IPTC))
+        values = [] if any(there.values(key)) else list(said)
         if values and key in _LISTS:
             kind = _LISTS[key]
             lines += list_lines(key, kind, values if kind == "Seq" else values[:1])
         elif values:
             lines.append(text_line(key, values[0]))
+    begun = with_entries(begun, "dc:subject", known["dc:subject"], name)  # PhotoPrism reads no others
     return with_description(begun, lines, name) if lines else begun
 
 

@@ -50,6 +50,14 @@ class Contents:
     cut: bool = False  # whether it is a JPEG without an end; `picture` has got one
 
 
+def without_marks(block: bytes, mark: bytes) -> bytes:
+    """The block without this mark at its beginning, however often it stands there."""
+    at = 0
+    while block.startswith(mark, at):
+        at += len(mark)
+    return block[at:]
+
+
 def jpeg_segments(photo: bytes) -> Iterator[tuple[int, int, int]]:
     """Marker, start and end of each segment up to the end of the first picture; scans go with their pixels.
 

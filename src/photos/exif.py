@@ -8,6 +8,9 @@ from __future__ import annotations
 import math
 import struct
 
+from src.photos.containers import without_marks
+
+HEAD = b"Exif\0\0"  # before the structure, in a JPEG
 ORIENTATION, DESCRIPTION, MAKE, MODEL = 0x0112, 0x010E, 0x010F, 0x0110
 SERIAL = 0xA431  # of the camera's body
 COMMENT = 0x9286  # the user's
@@ -61,8 +64,7 @@ class Exif:
     """
 
     def __init__(self, block: bytes, photo: bytes = b"", gps: bytes = b""):
-        while block.startswith(b"Exif\0\0"):
-            block = block[6:]
+        block = without_marks(block, HEAD)
         self.main = _first_tags(block, _WANTED[""])
         self.photo = _first_tags(photo, _WANTED["photo"])
         self.gps = _first_tags(gps, _WANTED["gps"])
@@ -83,14 +85,18 @@ def number(value: Value | None) -> float | None:
 
 
 def text(value: Value | None) -> str:
-    """A text up to its end, in UTF-8 or, as old programs wrote it, Latin-1; empty for numbers."""
-    if not isinstance(value, bytes):
-        return ""
-    value = value.partition(b"\0")[0]
-    try:
-        return value.decode().strip()
-    except UnicodeDecodeError:
-        return value.decode("latin-1").strip()
+    """A text up to its end; empty for numbers."""
+    return decoded(value.partition(b"\0")[0]).strip() if isinstance(value, bytes) else ""
+
+
+def decoded(text: bytes) -> str:
+    """A text of no known character set: in UTF-8, or as old programs wrote it, those of Windows in cp1252."""
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            return text.decode(encoding)
+        except UnicodeDecodeError:  # five bytes are nothing in cp1252
+            pass
+    return text.decode("latin-1")
 
 
 def comment(value: Value | None) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import struct
 
 from src.landmarks.tags import Tags
+from src.photos.containers import without_marks
+from src.photos.exif import HEAD
 from src.photos.xmp import ESTIMATE, minutes
 
 _EMPTY = b"MM\0*\0\0\0\x08\0\0\0\0\0\0"  # one directory without entries
 _GPS_POINTER, _LAST_GPS_TAG = 0x8825, 31
 _BYTE, _ASCII, _LONG, _RATIONAL, _UNDEFINED = 1, 2, 4, 5, 7
-_HEAD = b"Exif\0\0"
 
 
 def with_position(block: bytes, tags: Tags) -> bytes:
@@ -27,9 +28,11 @@ def with_position(block: bytes, tags: Tags) -> bytes:
     Raises:
         ValueError: the block is too broken to add to.
     """
-    if block.startswith(_HEAD):
-        return _HEAD + with_position(block[len(_HEAD) :], tags)
-    block = block or _EMPTY
+    bare = without_marks(block, HEAD)
+    return block[: len(block) - len(bare)] + _with_gps(bare or _EMPTY, tags)
+
+
+def _with_gps(block: bytes, tags: Tags) -> bytes:
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
     if order is None or len(block) < 8:
         raise ValueError("no TIFF structure")

@@ -20,23 +20,32 @@ def with_keywords(block: bytes, words: Iterable[str]) -> bytes:
 
     As it is where it is broken, or older texts in it are in another character set.
     """
-    sets = list(_data_sets(block))
+    sets = list(data_sets(block))
     end = sets[-1][2] if sets else 0
-    declared = [block[start:stop] for key, start, stop in sets if key == _CHARACTER_SET]
-    if block[end:].strip(b"\0") or (declared and declared[0] != _UTF8):
+    declared = _declared(block)
+    if block[end:].strip(b"\0") or declared not in (None, _UTF8):
         return block
     try:
         texts = [(key, block[start:stop].decode()) for key, start, stop in sets if key[0] == 2]
     except UnicodeDecodeError:
         return block
     new = [w for w in new_ones(words, [t for k, t in texts if k == _KEYWORD]) if len(w.encode()) <= _LONGEST]
-    head = b"" if declared else _data_set(_CHARACTER_SET, _UTF8)
+    head = b"" if declared is not None else _data_set(_CHARACTER_SET, _UTF8)
     at = max([stop for key, _, stop in sets if key[0] <= 2], default=0)
     added = b"".join(_data_set(_KEYWORD, word.encode()) for word in new)
     return head + block[:at] + added + block[at:end] if new else block
 
 
-def _data_sets(block: bytes) -> Iterator[tuple[tuple[int, int], int, int]]:
+def in_another_character_set(block: bytes) -> bool:
+    """Whether it says that its texts are in another one than UTF-8 (ISO 2022)."""
+    return _declared(block) not in (None, _UTF8)
+
+
+def _declared(block: bytes) -> bytes | None:
+    return next((block[start:end] for key, start, end in data_sets(block) if key == _CHARACTER_SET), None)
+
+
+def data_sets(block: bytes) -> Iterator[tuple[tuple[int, int], int, int]]:
     """Record and number, start and end of what each data set holds, up to what is broken."""
     at = 0
     while block[at : at + 1] == b"\x1c" and len(block) >= at + 5:

@@ -7,7 +7,7 @@ import re
 from src.files import shown_name
 from src.photos.xmp import NAMESPACES, in_utf8, no_xmp, parse, uri
 
-_START_TAG = re.compile(rb"""<[^\s/>]+(?:\s+[^\s=]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*/?>""")
+_START_TAG = re.compile(rb"""<[^\s/>]+(?:\s+[^\s=<>/]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*/?>""")
 
 
 class Element:

@@ -12,6 +12,7 @@ from src.landmarks.tags import Tags, clean
 from src.photos.xmp import ESTIMATE, coordinate
 
 _TREE, _OTHER_TREE = "digiKam:TagsList", "lr:hierarchicalSubject"
+_MAX_STEPS = 20  # of a path in which a keyword is looked for: all parts of a long one would be too much
 LISTS = ("dc:subject", _TREE, _OTHER_TREE)
 
 
@@ -35,16 +36,17 @@ def lists(tags: Tags, there: Mapping[str, list[str]]) -> dict[str, tuple[str, li
 def _with_words(paths: list[str], words: Iterable[str]) -> list[str]:
     """The paths, and for each word that ends none the part of a path up to it, or the word by itself."""
     paths = list(paths)
+    last_steps = {path.rpartition("/")[2].casefold() for path in paths}
+    parts: dict[str, str] = {}  # by each step the first path up to it
+    for path in paths:
+        steps = path.split("/", _MAX_STEPS)[:_MAX_STEPS]
+        for number, step in enumerate(steps, 1):
+            parts.setdefault(step.casefold(), "/".join(steps[:number]))
     for word in map(_step, words):
-        if not any(path.rpartition("/")[2].casefold() == word.casefold() for path in paths):
-            paths.append(next((part for path in paths if (part := _up_to(path, word))), word))
+        if word.casefold() not in last_steps:
+            last_steps.add(word.casefold())
+            paths.append(parts.get(word.casefold(), word))
     return paths
-
-
-def _up_to(path: str, word: str) -> str:
-    steps = path.split("/")
-    folded = [step.casefold() for step in steps]
-    return "/".join(steps[: folded.index(word.casefold()) + 1]) if word.casefold() in folded else ""
 
 
 def _step(word: str) -> str:

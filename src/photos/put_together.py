@@ -7,7 +7,7 @@ that nobody here has heard of, stay as they are.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from src.photos.containers import (
     APP0,
@@ -18,6 +18,7 @@ from src.photos.containers import (
 )
 from src.photos.iptc_edit import PHOTOSHOP, with_iptc
 from src.photos.multi_picture import segments_before_pixels, with_places
+from src.photos.splice import Edit, spliced
 
 MAX_XMP_IN_JPEG = 65_502  # bytes of a packet (XMP Part 3, 1.1.3)
 
@@ -27,8 +28,6 @@ _MAX_SEGMENT = 65_533  # bytes without marker and length
 _XMP_IN_PNG = b"XML:com.adobe.xmp"
 _WEBP_FLAGS = {b"EXIF": 0x08, b"XMP ": 0x04}  # in VP8X
 _ALPHA = 0x10
-
-Edit = tuple[int, int, bytes]  # what is put in the place of [start, end)
 
 
 def put_together(
@@ -55,9 +54,9 @@ def put_together(
     """
     cuts = [(start, end, b"") for start, end in c2pa_parts(photo, kind)] if without_c2pa else []
     if kind == "JPEG":
-        return with_places(_spliced(photo, [*cuts, *_jpeg_edits(photo, exif, xmp, iptc)]), photo)
+        return with_places(spliced(photo, [*cuts, *_jpeg_edits(photo, exif, xmp, iptc)]), photo)
     if kind == "PNG":
-        return _spliced(photo, [*cuts, *_png_edits(photo, exif, xmp)])
+        return spliced(photo, [*cuts, *_png_edits(photo, exif, xmp)])
     return _webp(photo, [*cuts, *_webp_edits(photo, exif, xmp)])
 
 
@@ -75,14 +74,6 @@ def c2pa_parts(photo: bytes, kind: str) -> list[tuple[int, int]]:
         number for start, (number, end) in boxes.items() if b"c2pa" in photo[start : min(end, start + 64)]
     }
     return [(start, end) for start, (number, end) in boxes.items() if number in credentials]
-
-
-def _spliced(photo: bytes, edits: Iterable[Edit]) -> bytes:
-    pieces, at = [], 0
-    for start, end, new in sorted(edits, key=lambda edit: edit[:2]):  # of one place: in their order
-        pieces += [photo[at:start], new]
-        at = end
-    return b"".join([*pieces, photo[at:]])
 
 
 # ---- JPEG ------------------------------------------------------------------------------------------------
@@ -189,4 +180,4 @@ def _extended(picture: bytes, flags: int) -> bytes:
 def _webp(photo: bytes, edits: list[Edit]) -> bytes:
     size = int.from_bytes(photo[4:8], "little")
     grown = sum(len(new) - (end - start) for start, end, new in edits)
-    return _spliced(photo, [*edits, (4, 8, (size + grown).to_bytes(4, "little"))])
+    return spliced(photo, [*edits, (4, 8, (size + grown).to_bytes(4, "little"))])

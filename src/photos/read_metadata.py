@@ -7,11 +7,14 @@ import math
 from src.landmarks.evidence import Taken, is_on_earth
 from src.landmarks.tags import clean
 from src.photos import exif, times
+from src.photos.captions import CAPTION, says_something
 from src.photos.decode import OpenedPhoto
 from src.photos.errors import MetadataError
+from src.photos.iptc_edit import data_sets, in_another_character_set
 from src.photos.xmp import CAPTIONS, ESTIMATE, KEYS, degrees, read_properties
 
-IN_EXIF = "in the EXIF"  # stands for coordinates there
+IN_EXIF = "in the EXIF"  # stands for coordinates there,
+IN_IPTC = "in the IPTC"  # and this for a text in a character set that is not read
 
 _SPOT = ("exif:GPSLatitude", "exif:GPSLongitude", "exif:GPSProcessingMethod")
 _REFS = ("exif:GPSLatitudeRef", "exif:GPSLongitudeRef")  # not in the standard, but in files of old programs
@@ -52,13 +55,19 @@ def read_taken(photo: OpenedPhoto) -> Taken:
 def said_by(photo: OpenedPhoto) -> dict[str, list[str]]:
     """What the photo itself says, by XMP property: from its XMP, EXIF and IPTC."""
     said = _said_in_xmp(photo, (*KEYS, *CAPTIONS))
+    foreign = in_another_character_set(photo.iptc)
     for key, text in _iptc_texts(photo.iptc):
-        said[key].append(text)
-    said["dc:description"] += [
+        if not foreign:
+            said[key].append(text)
+        elif text and key != "dc:subject":
+            said[key].append(IN_IPTC)
+    captions = [
+        *said[CAPTION],
         clean(exif.text(photo.exif.main.get(exif.DESCRIPTION))),
         *(text for key in CAPTIONS for text in said.pop(key)),
         clean(exif.comment(photo.exif.photo.get(exif.COMMENT))),
     ]
+    said[CAPTION] = [text for text in captions if says_something(CAPTION, text)]
     gps = photo.exif.gps
     if not _estimated(gps.get(exif.METHOD)) and any(
         map(_says_something, (gps.get(exif.LATITUDE), gps.get(exif.LONGITUDE)))
@@ -79,20 +88,11 @@ def _said_in_xmp(photo: OpenedPhoto, keys: tuple[str, ...]) -> dict[str, list[st
 
 def _iptc_texts(block: bytes) -> list[tuple[str, str]]:
     """The properties in IPTC's record 2, each with its text, up to what is broken."""
-    texts, at = [], 0
-    while block[at : at + 1] == b"\x1c" and len(block) >= at + 5:
-        record, number, size = block[at + 1], block[at + 2], int.from_bytes(block[at + 3 : at + 5])
-        if record == 2 and number in _IPTC:
-            texts.append((_IPTC[number], clean(_decoded(block[at + 5 : at + 5 + size]))))
-        at += 5 + size
-    return texts
-
-
-def _decoded(text: bytes) -> str:
-    try:
-        return text.decode()
-    except UnicodeDecodeError:  # from before the character set could be given
-        return text.decode("latin-1")
+    return [
+        (_IPTC[number], clean(exif.decoded(block[start:end])))
+        for (record, number), start, end in data_sets(block)
+        if record == 2 and number in _IPTC
+    ]
 
 
 def _estimated(method: exif.Value | None) -> bool:

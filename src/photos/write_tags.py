@@ -68,10 +68,8 @@ def undo_sidecar(path: Path) -> bool:
     if not exists(path):
         return False
     data = read_photo_file(path)
-    if NAMESPACES["landmarkTagger"].encode() not in in_utf8(data):
-        return False
-    rest = former(data, path.name)
-    if _as_begun(data, rest, path.name):
+    rest = undone(data, path.name)
+    if rest is None:
         real = Path(os.path.realpath(path))  # what `write` wrote
         with explained(path, "deleted"):
             real.unlink()
@@ -79,6 +77,20 @@ def undo_sidecar(path: Path) -> bool:
     elif rest != data:
         write(path, rest, replace=True)
     return rest != data
+
+
+def undone(data: bytes, name: str) -> bytes | None:
+    """A sidecar less what `sidecar` added; None where it was made here and holds nothing else.
+
+    Raises:
+        MetadataError: tags were written here into what is no XMP any more, or more of it than is read.
+    """
+    if NAMESPACES["landmarkTagger"].encode() not in in_utf8(data):
+        return data
+    rest = former(data, name)
+    created = Packet(data, name).values(CREATED)
+    as_begun = created and in_utf8(rest) and (Packet(rest, name).empty or created[0] == digest(rest))
+    return None if as_begun else rest
 
 
 def write_copy(
@@ -148,9 +160,9 @@ def sidecar(
 ) -> bytes:
     """A sidecar with these tags for a photo file.
 
-    A new one begins with what people wrote into the photo (`begin_sidecar`). To one that is there already the
-    photo's keywords are added, as some programs read no others where there is a sidecar (PhotoPrism, for
-    one), and nothing else that the photo says itself (coordinates, a description, a place).
+    A new or an empty one begins with what people wrote into the photo (`begin_sidecar`). One that says
+    something gets nothing that the photo says itself (a description, a place) but its keywords, and those
+    only where it has none: some programs read no others where there is a sidecar (PhotoPrism, for one).
 
     Args:
         photo: the whole photo file.
@@ -162,31 +174,28 @@ def sidecar(
 
     Raises:
         PhotoError: the photo is none.
-        MetadataError: `old` is no XMP, or more of it than is read.
+        MetadataError: `old` is no XMP, or it or the sidecar would be more of it than is read.
     """
     opened = open_photo(photo, name)
     known = said_by(opened)
-    new = {CREATED: "True", **({EXTENSION: extension} if extension else {})}
-    if old is not None and not in_utf8(old):
-        return add_to_sidecar(old, tags, known, old_name, {})
-    rest = None if old is None else former(old, old_name)
-    if old is not None and rest is not None and not _as_begun(old, rest, old_name):
-        marks = new if Packet(old, old_name).values(CREATED) else {}
+    named = {EXTENSION: extension} if extension else {}
+    rest = None if old is None else undone(old, old_name)
+    if old is not None and rest is not None and in_utf8(rest):
+        marks = {CREATED: "True", **named} if Packet(old, old_name).values(CREATED) else {}
         return add_to_sidecar(rest, tags, known, old_name, marks)
-    begun = begin(opened, known, name)
-    if begun != EMPTY:
-        try:
-            draft = add(begun, tags, known, old_name, {**new, CREATED: _UNSEALED})
-            new[CREATED] = digest(remove(draft, old_name))
-        except MetadataError:  # with tags it would be more than is read again
-            begun = EMPTY
-    return add(begun, tags, known, old_name, new)
 
+    def begun(packet: bytes) -> bytes:
+        if rest is not None:  # empty, and to be had back
+            return add_to_sidecar(rest, tags, known, old_name, {}, packet)
+        draft = add(packet, tags, known, old_name, {CREATED: _UNSEALED, **named})
+        left = digest(remove(draft, old_name))
+        created = "True" if packet == EMPTY else left
+        return add(packet, tags, known, old_name, {CREATED: created, **named})
 
-def _as_begun(data: bytes, rest: bytes, name: str) -> bool:
-    """Whether a sidecar was made here, and the rest of it, less what was added, is what it began with."""
-    created = Packet(data, name).values(CREATED)
-    return bool(created) and (Packet(rest, name).empty or created[0] == digest(rest))
+    for packet in (begin(opened, known, name), EMPTY):
+        with suppress(MetadataError):  # with tags it would be more than is read again
+            return begun(packet)
+    raise MetadataError(f"{shown_name(name)} has more keywords than a sidecar takes; take some out of it.")
 
 
 def embed(photo: bytes, tags: Tags, name: str = "photo", *, drop_c2pa: bool = False) -> bytes:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import codecs
 import math
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from xml.parsers import expat
 
 from src.files import shown_name
-from src.photos.containers import MAX_BLOCK
+from src.photos.containers import MAX_BLOCK, without_marks
 from src.photos.errors import MetadataError
 
 ESTIMATE = "landmark-tagger prediction"  # as GPS processing method: these coordinates were not measured
@@ -37,6 +37,14 @@ CAPTIONS = (  # where other programs look for one if there is no dc:description
     "http://ns.adobe.com/tiff/1.0/:ImageDescription",
     "http://ns.acdsee.com/iptc/1.0/:notes",
 )
+_KEYWORD_COPIES = (
+    "http://ns.microsoft.com/photo/1.0/:LastKeywordXMP",
+    "http://ns.iview-multimedia.com/mediapro/1.0/:CatalogSets",
+)
+COPIES = {  # of a property that is written here: where digiKam, for one, writes it again
+    "dc:description": CAPTIONS,
+    **dict.fromkeys(("dc:subject", "digiKam:TagsList", "lr:hierarchicalSubject"), _KEYWORD_COPIES),
+}
 ADDED = "landmarkTagger:Added"  # "dc:subject=India" for a value, "dc:subject" for a list that was not there
 CREATED = "landmarkTagger:CreatedSidecar"  # "True", or SHA-256 of what it began with
 FORMER = "landmarkTagger:Former"  # what stood in a sidecar whose bytes cannot be had back otherwise
@@ -53,7 +61,7 @@ _ENCODINGS = (  # the longer marks first, as one begins like another
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _MARK_TWICE = codecs.BOM_UTF8.decode("latin-1").encode()  # by programs that took UTF-8 for Latin-1
-_DECLARED = re.compile(r"""^(\s*<\?xml[^>]*?)\s+encoding\s*=\s*["'][^"'>]*["']""")
+_DECLARED = re.compile(r"""^(\s*<\?xml[^>]*?)(?<!\s)\s+encoding\s*=\s*["'][^"'>]*["']""")
 _RDF, _DESCRIPTION = (f"{NAMESPACES['rdf']} {name}" for name in ("RDF", "Description"))
 
 
@@ -68,9 +76,7 @@ def in_utf8(packet: bytes) -> bytes:
             packet += b"\0" * (-len(packet) % len(mark))  # the last zeros may have been cut off
             text = packet.decode(encoding, "replace").rstrip("\0")
             return _DECLARED.sub(r"\1", text).encode()
-    while packet.startswith(_MARK_TWICE):
-        packet = packet.removeprefix(_MARK_TWICE)
-    return packet.rstrip(b"\0")
+    return without_marks(packet, _MARK_TWICE).rstrip(b"\0")
 
 
 def read_properties(packet: bytes, keys: Collection[str]) -> dict[str, list[str]]:
@@ -86,8 +92,16 @@ def read_properties(packet: bytes, keys: Collection[str]) -> dict[str, list[str]
     parse(in_utf8(packet), "The photo", reader.start, reader.end, reader.text, prefixes=False)
     if not reader.found:
         raise no_xmp("The photo")
-    added = set(reader.values[ADDED])
+    added = with_copies(reader.values[ADDED])
     return {key: [value for value in reader.values[key] if f"{key}={value}" not in added] for key in keys}
+
+
+def with_copies(added: Iterable[str]) -> set[str]:
+    """What was added, each "dc:subject=India", and the same where other programs copy it to."""
+    entries = set(added)
+    for key, equals, value in [entry.partition("=") for entry in entries]:
+        entries.update(f"{copy}={value}" for copy in COPIES.get(key, ()) if equals)
+    return entries
 
 
 class _Reader:

@@ -16,10 +16,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from xml.sax.saxutils import escape, quoteattr
 
 from src.landmarks.tags import Tags, clean
+from src.photos.captions import CAPTION, says_something
 from src.photos.errors import MetadataError
 from src.photos.packet import Element, Packet, properties_of
 from src.photos.properties import LISTS, lists, new_ones, texts
-from src.photos.xmp import ADDED, CAPTIONS, FORMER, NAMESPACES, in_utf8, uri
+from src.photos.splice import Edit, spliced
+from src.photos.xmp import ADDED, CAPTIONS, COPIES, FORMER, NAMESPACES, in_utf8, uri, with_copies
 
 EMPTY = f"""<?xpacket begin="\N{BYTE ORDER MARK}" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
@@ -31,7 +33,8 @@ EMPTY = f"""<?xpacket begin="\N{BYTE ORDER MARK}" id="W5M0MpCehiHzreSzNTczkc9d"?
 
 MAX_FORMER = 2**21  # bytes of a sidecar that is put back
 
-_ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*(?:"[^"]*"|'[^']*')""")
+_COPIES = {uri(copy) for copies in COPIES.values() for copy in copies}
+_ATTRIBUTE = re.compile(rb"""(?<!\s)\s+([^\s=]+)\s*=\s*(?:"[^"]*"|'[^']*')""")
 
 
 def add(old: bytes, tags: Tags, known: Mapping[str, list[str]], name: str, marks: Mapping[str, str]) -> bytes:
@@ -58,13 +61,14 @@ def add(old: bytes, tags: Tags, known: Mapping[str, list[str]], name: str, marks
 
     def taken(key: str) -> bool:
         full = packet.find(key) is not None and not _empty_ones(packet, key)
-        others = CAPTIONS if key == "dc:description" else ()
-        return full or any(any(packet.values(k)) for k in (key, *others)) or any(known.get(key, ()))
+        places = (key, *CAPTIONS) if key == CAPTION else (key,)
+        said = any(says_something(place, value) for place in places for value in packet.values(place))
+        return full or said or any(known.get(key, ()))
 
     single = texts(tags, taken)
     for key, text in single.items():
         cuts += _empty_ones(packet, key)
-        if key == "dc:description":
+        if key == CAPTION:
             lines += list_lines(key, "Alt", [text])
             added.append(key)
         else:
@@ -80,20 +84,27 @@ def add(old: bytes, tags: Tags, known: Mapping[str, list[str]], name: str, marks
         **marks,
     }
     lines += [text_line(key, text) for key, text in marks.items()] + list_lines(ADDED, "Bag", added)
-    return _spliced(packet.data, [*cuts, _inserted_block(packet, lines)])
+    return spliced(packet.data, [*cuts, _inserted_block(packet, lines)])
 
 
 def add_to_sidecar(
-    old: bytes, tags: Tags, known: Mapping[str, list[str]], name: str, marks: Mapping[str, str]
+    old: bytes,
+    tags: Tags,
+    known: Mapping[str, list[str]],
+    name: str,
+    marks: Mapping[str, str],
+    begun: bytes = EMPTY,
 ) -> bytes:
-    """The same for a whole sidecar, which may be empty: `former` of the result is `old`, byte for byte.
+    """The same for a whole sidecar: `former` of the result is `old`, byte for byte.
+
+    An empty one begins with `begun`.
 
     Where that takes more than to remove what was added, the former bytes themselves are among the marks.
 
     Raises:
         MetadataError: `old` is no XMP, or too large to be kept.
     """
-    packet = old if in_utf8(old) else EMPTY
+    packet = old if in_utf8(old) else begun
     new = add(packet, tags, known, name, marks)
     rest = remove(new, name)
     if rest == old:
@@ -126,12 +137,12 @@ def digest(data: bytes) -> str:
 
 
 def remove(data: bytes, name: str) -> bytes:
-    """The packet less all that `add` added, also after another program wrote it in its own way."""
+    """The packet less all that `add` added, also after another program wrote it in its own way or again."""
     packet = Packet(data, name)
     data = packet.data
     added = packet.values(ADDED)
     lists = {uri(entry) for entry in added if "=" not in entry}
-    split = [entry.partition("=") for entry in added if "=" in entry]
+    split = [entry.partition("=") for entry in with_copies(added) if "=" in entry]
     values = {(uri(key), value) for key, _, value in split}
     cuts = []
     for description in packet.descriptions:
@@ -151,7 +162,8 @@ def remove(data: bytes, name: str) -> bytes:
 def only(data: bytes, name: str, wanted: Callable[[str], bool]) -> bytes:
     """The packet less all properties but those that are wanted, each by its name as `uri` gives it."""
     packet = Packet(data, name)
-    cuts = [_cut(packet, element) for element in packet.rdf.children if element not in packet.descriptions]
+    others = (element for element in packet.rdf.children if element.name != uri("rdf:Description"))
+    cuts = [_cut(packet, element) for element in others]
     for description in packet.descriptions:
         said = properties_of(description)
         cuts += _attributes_cut(packet, description, {tag for key, tag in said if not wanted(key)})
@@ -159,10 +171,25 @@ def only(data: bytes, name: str, wanted: Callable[[str], bool]) -> bytes:
     return _collapsed(packet, cuts)
 
 
+def without_empty(data: bytes, keys: Iterable[str], name: str) -> bytes:
+    """The packet less those of these properties that say nothing."""
+    packet = Packet(data, name)
+    return _collapsed(packet, [cut for key in keys for cut in _empty_ones(packet, key)])
+
+
+def with_entries(data: bytes, key: str, items: Iterable[str], name: str) -> bytes:
+    """The packet with entries added to a list that says something; as it is where there is none."""
+    packet = Packet(data, name)
+    element, there = packet.find(key), packet.values(key)
+    if element is None or not element.children or not any(there):
+        return packet.data
+    return spliced(packet.data, _appended(packet, element.children[0], new_ones(items, there)))
+
+
 def with_description(data: bytes, lines: list[str], name: str) -> bytes:
     """The packet with a description of these lines behind the last one."""
     packet = Packet(data, name)
-    return _spliced(packet.data, [_inserted_block(packet, lines)])
+    return spliced(packet.data, [_inserted_block(packet, lines)])
 
 
 def _found(element: Element, lists: set[str], values: set[tuple[str, str]]) -> list[Element]:
@@ -173,40 +200,39 @@ def _found(element: Element, lists: set[str], values: set[tuple[str, str]]) -> l
         return [element] if (element.name, element.text.strip()) in values else []
     entries = element.children[0].children
     found = [entry for entry in entries if (element.name, entry.text.strip()) in values]
-    return [element] if element.name in lists and len(found) == len(entries) else found
+    whole = element.name in lists or (found and element.name in _COPIES)
+    return [element] if whole and len(found) == len(entries) else found
 
 
-def _empty_ones(packet: Packet, key: str) -> list[tuple[int, int, bytes]]:
+def _empty_ones(packet: Packet, key: str) -> list[Edit]:
     """The cuts that take out a property of which there is nothing but empty elements or attributes."""
     cuts, name = [], uri(key)
     for description in packet.descriptions:
         tags = {
             tag
             for (known, tag), value in description.attributes.items()
-            if known == name and not value.strip()
+            if known == name and not says_something(key, value)
         }
         cuts += _attributes_cut(packet, description, tags)
         for element in description.children:
             if element.name == name:
-                if not _blank(element):
+                if not _blank(key, element):
                     return []
                 cuts.append(_cut(packet, element))
     return cuts
 
 
-def _attributes_cut(
-    packet: Packet, description: Element, tags: Collection[str]
-) -> list[tuple[int, int, bytes]]:
+def _attributes_cut(packet: Packet, description: Element, tags: Collection[str]) -> list[Edit]:
     """The cuts that take attributes out of a description's start tag, each by its name in the file."""
     found = _ATTRIBUTE.finditer(packet.data, description.start, description.inner) if tags else ()
     return [(tag.start(), tag.end(), b"") for tag in found if tag[1].decode() in tags]
 
 
-def _blank(element: Element) -> bool:
-    """Whether an element holds no text and no attribute but its language."""
+def _blank(key: str, element: Element) -> bool:
+    """Whether an element of a property says nothing and has no attribute but its language."""
     language = "http://www.w3.org/XML/1998/namespace lang"
-    said = element.text.strip() or any(key != language for key, _ in element.attributes)
-    return not said and all(map(_blank, element.children))
+    said = says_something(key, element.text) or any(name != language for name, _ in element.attributes)
+    return not said and all(_blank(key, child) for child in element.children)
 
 
 def list_lines(key: str, kind: str, items: list[str]) -> list[str]:
@@ -223,7 +249,7 @@ def text_line(key: str, text: str) -> str:
     return f"<{key}>{escape(text)}</{key}>"
 
 
-def _inserted_block(packet: Packet, lines: list[str]) -> tuple[int, int, bytes]:
+def _inserted_block(packet: Packet, lines: list[str]) -> Edit:
     """A description of our own behind the last one."""
     names = "".join(f'\n    xmlns:{prefix}="{uri}"' for prefix, uri in NAMESPACES.items())
     head = f"  <rdf:Description rdf:about={quoteattr(packet.about)}{names}>"
@@ -231,7 +257,7 @@ def _inserted_block(packet: Packet, lines: list[str]) -> tuple[int, int, bytes]:
     return _inside(packet, packet.rdf, text)
 
 
-def _appended(packet: Packet, container: Element, items: list[str]) -> list[tuple[int, int, bytes]]:
+def _appended(packet: Packet, container: Element, items: list[str]) -> list[Edit]:
     """Entries behind the last one of a list, indented like it."""
     prefix = container.tag.rpartition(":")[0]
     tag = f"{prefix}:li" if prefix else "li"
@@ -241,7 +267,7 @@ def _appended(packet: Packet, container: Element, items: list[str]) -> list[tupl
     return [_inside(packet, container, text)] if items else []
 
 
-def _inside(packet: Packet, element: Element, text: str) -> tuple[int, int, bytes]:
+def _inside(packet: Packet, element: Element, text: str) -> Edit:
     """Text behind an element's last child, or at its very start; ‹tag/› becomes ‹tag›text‹/tag›."""
     if packet.data.endswith(b"/>", element.start, element.inner):
         return element.inner - 2, element.inner, f">{text}</{element.tag}>".encode()
@@ -249,15 +275,15 @@ def _inside(packet: Packet, element: Element, text: str) -> tuple[int, int, byte
     return at, at, text.encode()
 
 
-def _cut(packet: Packet, element: Element) -> tuple[int, int, bytes]:
+def _cut(packet: Packet, element: Element) -> Edit:
     """The element with the white space before it."""
     return _indent(packet.data, element.start), element.end, b""
 
 
-def _collapsed(packet: Packet, cuts: list[tuple[int, int, bytes]]) -> bytes:
+def _collapsed(packet: Packet, cuts: list[Edit]) -> bytes:
     """The packet less the cuts; where they leave ‹tag›‹/tag›, it had been ‹tag/›."""
     elements = {(e.inner, e.close): e for d in [packet.rdf, *packet.descriptions] for e in _lists_in(d)}
-    runs: list[tuple[int, int, bytes]] = []
+    runs: list[Edit] = []
     for start, end, _ in sorted(cuts):
         if runs and runs[-1][1] == start:
             start = runs.pop()[0]
@@ -265,7 +291,7 @@ def _collapsed(packet: Packet, cuts: list[tuple[int, int, bytes]]) -> bytes:
     for number, (start, end, _) in enumerate(runs):
         if element := elements.get((start, end)):
             runs[number] = (start - 1, element.end, b"/>")
-    return _spliced(packet.data, runs)
+    return spliced(packet.data, runs)
 
 
 def _lists_in(element: Element) -> Iterator[Element]:
@@ -273,15 +299,6 @@ def _lists_in(element: Element) -> Iterator[Element]:
     yield element
     for child in element.children:
         yield from child.children[:1]
-
-
-def _spliced(data: bytes, cuts: Iterable[tuple[int, int, bytes]]) -> bytes:
-    """The bytes with each [start, end) replaced."""
-    pieces, at = [], 0
-    for start, end, new in sorted(cuts):
-        pieces += [data[at:start], new]
-        at = end
-    return b"".join([*pieces, data[at:]])
 
 
 def _indent(data: bytes, at: int) -> int:
