@@ -112,6 +112,13 @@ def test_a_probability_is_that_of_the_logistic_regression():
     assert found.known == pytest.approx(odds / (1 + odds), abs=1e-4)
 
 
+def test_without_photos_of_no_landmark_nothing_is_named_that_is_unlike_a_place():
+    space = replace(SPACE, crowd=AXES[:0], cohort=AXES[:0])
+    judge = own(taught("Place", *[features(4)] * 3), space=space).judge
+    found = [named(judge([answer(features(4, like=like))])[0]) for like in (0, 0.1, 0.7)]
+    assert found == [None, None, "Place"]
+
+
 def test_a_single_example_needs_more_evidence_than_several_alike():
     """By the same signs but for the number of examples, and more so than by its weight alone."""
     one, two = (own(taught("Place", *[features(4)] * count)) for count in (1, 2))

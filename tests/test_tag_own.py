@@ -206,7 +206,7 @@ def test_features_are_not_read_without_own_landmarks(album, monkeypatch):
 
 def test_a_smallest_confidence_counts_for_own_landmarks():
     network = Colours()
-    blend = np.sqrt(0.04) * features_of(PINK) + np.sqrt(0.96) * features_of((0, 0, 0))
+    blend = np.sqrt(0.06) * features_of(PINK) + np.sqrt(0.94) * features_of((0, 0, 0))
     guesses = (Guess(LANDMARKS[0], 0.01),)
     report = PhotoReport("a.jpg", "a", answer=Answer(guesses, 0.01, False, packed(blend)))
     taught = {HOUSE: Taught(Landmark(HOUSE, HOUSE), (example_of(PINK),))}

@@ -33,6 +33,9 @@ WEIGHTS = np.array(
     np.float32,
 )
 NEEDED = ((1.05, 0.03), (2.19, 1.28))
+# Cosines to photos of no landmark, where an export has none: of a photo, and of a place; halfway between
+# those of landmarks (0.08 and 0.1 in the middle) and of others (0.44 and 0.5)
+CROWD, COMMON = 0.25, 0.3
 MISFIT = 0.08  # 5 % of photos are less similar to the mean of their landmark, and most photos of other places
 ALIKE = 0.45  # 1 of 1,000 pairs of means is more similar
 ALIKE_KNOWN = 0.75  # 1 % of the means are more similar to that of a built-in landmark
@@ -174,7 +177,7 @@ class Own:
         (Auckenthaler et al., Digital Signal Processing 10, 2000).
         """
         nearest = np.sort(self._space.cohort @ means.T, axis=0)[-STRANGERS:]
-        return nearest.mean(axis=0) if len(nearest) else np.zeros(len(means), np.float32)
+        return nearest.mean(axis=0) if len(nearest) else np.full(len(means), COMMON, np.float32)
 
     def _similar(
         self, place: np.ndarray, near: np.ndarray, built_in: np.ndarray, crowd: np.ndarray, known: float
@@ -210,7 +213,8 @@ class Own:
         own log odds; and how common its looks are.
         """
         others = np.delete(built_in, self._built_in[c]) if self._built_in[c] >= 0 else built_in
-        rivals = max(rival, 0.0), float(others.max(initial=0.0)), float(crowd.max(initial=0.0))
+        nobody = float(crowd.max(initial=0.0)) if len(crowd) else CROWD
+        rivals = max(rival, 0.0), float(others.max(initial=0.0)), nobody
         leads = (similarity - other for other in rivals)
         return np.array([similarity, *leads, 1 / examples, _log_odds(known), common], np.float32)
 
