@@ -78,8 +78,8 @@ function restIsRight(landmark) {
 // ---- Groups of photos of places that nobody has named
 
 const membersOf = (group) => photos.flatMap((photo, i) => (photo.group === group && !photo.out ? [i] : []));
-const nameOf = (group) => photos[membersOf(group)[0]]?.decision?.correct ?? "";
-const titleOf = (group) => nameOf(group) || `Unnamed place ${group + 1}`;
+const groupName = (group) => photos[membersOf(group)[0]]?.decision?.correct ?? "";
+const titleOf = (group) => groupName(group) || `Unnamed place ${group + 1}`;
 const isUnnamed = ({ group, decision, out }) => group !== null && !decision && !out;
 
 function nameGroup(group, field) {
@@ -112,7 +112,7 @@ function makeForm(group, title) {
   field.setAttribute("aria-describedby", title.id);
   field.autocomplete = "off";
   field.maxLength = 200;
-  field.value = nameOf(group);
+  field.value = groupName(group);
   label.append(field);
   const name = element("button", "strong");
   const none = element("button", "", "Not a place");
