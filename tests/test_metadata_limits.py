@@ -113,7 +113,7 @@ def test_nearly_a_megabyte_of_the_same_takes_seconds_nowhere(run):
         start = time.process_time()
         with contextlib.suppress(MetadataError):  # where it is broken, or more than fits
             step()
-        assert time.process_time() - start < 2  # 0.1 for blanks, 0.6 for the rest
+        assert time.process_time() - start < 5  # 0.1 for blanks, 0.6 for the rest, alone on a core
 
 
 # ---- EXIF ------------------------------------------------------------------------------------------------
