@@ -36,6 +36,7 @@ from src.data.unknown import find_unknown, sources_of, split_unknown
 from src.evaluate import labelled
 from src.evaluation.calibration import EXAMPLES, fit_score
 from src.evaluation.metrics import OTHER_LANDMARKS
+from src.inference.answers import Answering
 from src.inference.export_file import read_export
 from src.inference.torchscript import load_script, to_tensor
 from src.models.open_set import OpenSetScore
@@ -63,18 +64,18 @@ class Photos:
     """Training, validation, test and unknown photos as an export sees them; the last ones never trained."""
 
     def __init__(
-        self, model: torch.jit.ScriptModule, trained: dict, root: Path, folders: Sequence[Path]
+        self, model: torch.jit.ScriptModule, info: dict, root: Path, folders: Sequence[Path]
     ) -> None:
-        known = list(model.class_names)
+        known, trained, side = list(model.class_names), info["trained"], Answering(info).short_side
         train, labels = labelled(root / "train", known, known_only=True)
         test, test_labels = labelled(root / "test", known, known_only=True)
         learn, valid = stratified_split(labels, trained["valid_fraction"], trained["split_seed"])
         sample, parts = _some_of_every_class(learn, np.array(labels)), split_unknown(folders)
         unknown = [*parts.choose, *parts.judge]
-        self.train = look(model, [train[i] for i in sample])
-        self.valid = look(model, [train[i] for i in valid])
-        self.test = look(model, test)
-        self.unknown = look(model, unknown)
+        self.train = look(model, [train[i] for i in sample], side)
+        self.valid = look(model, [train[i] for i in valid], side)
+        self.test = look(model, test, side)
+        self.unknown = look(model, unknown, side)
         self.valid_right = self.valid.logits.argmax(1).numpy() == np.array(labels)[valid]
         self.test_right = self.test.logits.argmax(1).numpy() == test_labels
         source_of: dict[Path, str | Path] = {}
@@ -100,11 +101,11 @@ def _some_of_every_class(positions: Sequence[int], labels: np.ndarray) -> list[i
 
 
 @torch.inference_mode()
-def look(model: torch.jit.ScriptModule, paths: Sequence[Path]) -> Seen:
-    """Ask an export, photo by photo as in the app."""
+def look(model: torch.jit.ScriptModule, paths: Sequence[Path], side: int) -> Seen:
+    """Ask an export, photo by photo as in the app, with the short side that it asks for."""
     features, logits = [], []
     for path in tqdm(paths, unit="photo"):
-        picture = to_tensor(read_picture(path, 3 * model.preprocess.size // 2))[None]
+        picture = to_tensor(read_picture(path, side))[None]
         of_logits, of_features, _ = model.infer(model.preprocess(picture))
         logits.append(of_logits)
         features.append(of_features)
@@ -232,7 +233,7 @@ def main() -> None:
     folders = find_unknown(options.unknown, root)
     if not folders or not hasattr(model.judged.score, "signs"):
         parser.error("This needs photos of no landmark, and an export of a network that trained with some.")
-    photos = Photos(model, exported.info["trained"], root, folders)
+    photos = Photos(model, exported.info, root, folders)
     regression = own_score(model)
     scores = scores_of(model, regression, photos.train)
     rows = []
