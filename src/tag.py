@@ -8,7 +8,6 @@ one looks only at what is new.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import sqlite3
 import sys
@@ -151,9 +150,8 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     catalog.features = bool(taught or args.learn or args.suggest or (args.review and not no_groups))
     uses_table = args.write or args.review or args.album or args.learn or args.suggest
     table = _table(args, names) if uses_table else None  # one with a mistake stops it here
-    with args.model.open("rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=4)).hexdigest()
-    model = f"{model_name(predictor.info)} {digest}"  # one that was trained again may have the same name
+    # one that was trained again may have the same name
+    model = f"{model_name(predictor.info)} {predictor.digest[:8]}"
 
     passed_over: Counter = Counter()
     address = args.folder if isinstance(args.folder, str) else None

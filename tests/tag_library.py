@@ -2,6 +2,7 @@
 
 import csv
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,10 @@ class FakePredictor(Answering):
 
     def __init__(self):
         self.landmarks = list(LANDMARKS)
+
+    @property
+    def digest(self):
+        return sha256(Path("model.pt").read_bytes()).hexdigest()
 
     def predict(self, pictures):
         return [self.answer(picture) for picture in pictures]

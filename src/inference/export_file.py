@@ -29,13 +29,15 @@ class ExportFile:
         graphs: the ONNX graphs `NETWORK` and `ANSWER`; none in exports from before they were carried.
         space: the file `SPACE`; empty in exports from before it was what it is now.
         tensors: what the graphs name as external data: files that TorchScript has saved its tensors in.
+        digest: the SHA-256 of the file, hexadecimal.
     """
 
     path: Path
     info: dict
     graphs: dict[str, bytes]
     tensors: dict[str, bytes]
-    space: bytes = b""
+    space: bytes
+    digest: str
 
 
 def read_export(path: str | Path) -> ExportFile:
@@ -52,7 +54,8 @@ def read_export(path: str | Path) -> ExportFile:
         raise FileNotFoundError(f"{path} is not there: run the notebooks, or give the path of an export.")
     sums = known_sums(path)
     with path.open("rb") as file:  # opened once: what is read is what was checked
-        if sums and hashlib.file_digest(file, "sha256").hexdigest() not in sums:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if sums and digest not in sums:
             raise ValueError(f"{path} is not the file that {SUMS} beside it names: fetch it again.")
         try:
             with zipfile.ZipFile(file) as archive:
@@ -69,7 +72,7 @@ def read_export(path: str | Path) -> ExportFile:
             raise ValueError(f"{name} in {path} is damaged: fetch the file again.")
     if space and space_id(space) != info["own_space"]:
         raise ValueError(f"{SPACE} in {path} is damaged: fetch the file again.")
-    return ExportFile(path, info, graphs, tensors, space)
+    return ExportFile(path, info, graphs, tensors, space, digest)
 
 
 def space_id(space: bytes) -> str:

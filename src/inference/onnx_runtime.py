@@ -6,6 +6,8 @@ unsure picture is seen again. What both are and the rest are the export's, see `
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import onnxruntime
 from PIL import Image
@@ -19,7 +21,11 @@ class OnnxRuntime:
 
     def __init__(self, exported: ExportFile) -> None:
         self._size, self._views = exported.info["size"], exported.info["views"]
-        self._network, self._answer = (session(exported, name) for name in (NETWORK, ANSWER))
+        # made aside, a tenth of a second, while the first photos are read
+        aside = ThreadPoolExecutor(1)
+        making = [aside.submit(session, exported, name) for name in (NETWORK, ANSWER)]
+        aside.shutdown(wait=False)
+        self._network, self._answer = (made.result for made in making)
 
     def scores(self, picture: Image.Image) -> Scores:
         probabilities, known, _, features = self._run(picture)
@@ -31,16 +37,16 @@ class OnnxRuntime:
     def _run(self, picture: Image.Image) -> list[np.ndarray]:
         """Probabilities ``(1, classes)``, known ``(1,)``, heat ``(1, h, w)`` and features ``(1, F)``."""
         pixels = square(picture, self._size)
-        logits, features, maps = seen = self._network.run(None, {"pixels": pixels})
+        logits, features, maps = seen = self._network().run(None, {"pixels": pixels})
         if self._is_unsure(logits[0]):
             again = seen_again(pixels, self._views["side"])
-            mirrored, *blurred = [self._network.run(None, {"pixels": view[None]}) for view in again]
+            mirrored, *blurred = [self._network().run(None, {"pixels": view[None]}) for view in again]
             mirrored[2] = mirrored[2][:, :, :, ::-1]  # as the maps of the picture itself
             views = zip(seen, mirrored, *blurred, strict=True)
             logits, features, maps = (sum(parts) / len(parts) for parts in views)
         values = {"logits": logits, "features": features, "maps": maps}
-        needed = (wanted.name for wanted in self._answer.get_inputs())  # not all scores look at features
-        return [*self._answer.run(None, {name: values[name] for name in needed}), features]
+        needed = (wanted.name for wanted in self._answer().get_inputs())  # not all scores look at features
+        return [*self._answer().run(None, {name: values[name] for name in needed}), features]
 
     def _is_unsure(self, logits: np.ndarray) -> bool:
         """As `src.models.tta.unsure` of one row of logits."""

@@ -39,11 +39,12 @@ class Predictor(Answering):
         landmarks: what is known of each class, in the model's order.
         runtime: what runs the network.
         space_file: its `Space` as a file; empty where it has none.
+        digest: the SHA-256 of the export, hexadecimal.
     """
 
-    def __init__(self, info: dict, runtime: Runtime, space: bytes = b"") -> None:
-        super().__init__(info)
-        self.runtime, self.space_file = runtime, space
+    def __init__(self, exported: ExportFile, runtime: Runtime) -> None:
+        super().__init__(exported.info)
+        self.runtime, self.space_file, self.digest = runtime, exported.space, exported.digest
 
     @classmethod
     def load(cls, path: str | Path) -> Predictor:
@@ -54,7 +55,7 @@ class Predictor(Answering):
             ValueError: see `read_export`; or neither runtime can run it.
         """
         exported = read_export(path)
-        return cls(exported.info, _runtime(exported), exported.space)
+        return cls(exported, _runtime(exported))
 
     def space(self) -> Space:
         return Space.from_bytes(self.space_file)
