@@ -4,7 +4,7 @@ Photos are compared in the export's `Space`; when and where they were taken pull
 apart. HDBSCAN (Campello, Moulavi and Sander, PAKDD 2013) finds what lies closer together than the rest. What
 looks too little like any landmark is left out: food, trees and faces are alike as well.
 
-All numbers were chosen on landmarks that a network was trained without; docs/review.md says how good it is.
+All numbers were chosen on landmarks that a network was trained without (benchmarks/unnamed_places.py).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BURST = 0.8  # cosine: photos that are so similar, and of one moment as far as i
 BURST_MINUTES = 10.0
 LEAST, CORE = 5, 4  # such views in a group, and neighbours that make a place dense
 SMALLEST = 3  # photos that are offered
-KNOWN = 0.003  # median of a group: how surely its photos show a landmark, by the model alone
+KNOWN = 0.01  # median of a group: how surely its photos show a landmark, by the model alone
 COHESION = 0.2  # mean cosine of a group's photos
 SINGLE = 0.6  # distance to neighbours in a place that is the only one
 OUTLIER = 0.15  # mean cosine of a photo and the others of its group below which it is left out
