@@ -288,8 +288,9 @@ def _header() -> str:
 
 def _progress(number: int, of: int) -> str:
     width = 100 * (number - 0.5) / max(of, 1)
+    kept = _limit() if of > KEPT_CARDS else ""
     return (
-        f'<div class="lt-progress"><p>Looking at photo {number} of {of} …</p>'
+        f'<div class="lt-progress"><p>Looking at photo {number} of {of} …{kept}</p>'
         f'<div class="lt-track"><div style="width:{width:.0f}%"></div></div></div>'
     )
 
@@ -301,8 +302,12 @@ def _summary(photos: int, unread: int, *, full: bool) -> str:
     elif unread:
         sentence = "This photo could not be read."
     if full:
-        sentence += f" The page keeps the newest {KEPT_CARDS}."
+        sentence += _limit()
     return f'<p class="lt-summary">{sentence}</p>'
+
+
+def _limit() -> str:
+    return f" The page keeps the newest {KEPT_CARDS}."
 
 
 def _named(card: PhotoCard) -> str:
