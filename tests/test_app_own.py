@@ -90,6 +90,7 @@ def test_of_copies_of_one_photo_all_are_confirmed_and_taken_back(app):
     first, second = app.cards
     teach(first, **GARDEN)
     assert second.confirmed == first.confirmed
+    assert text(app.status.value) == "Nothing else changes."
     button(second, "Take back").click()
     assert first.confirmed is second.confirmed is None
 

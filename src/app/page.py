@@ -217,6 +217,7 @@ class LandmarkApp(widgets.VBox):
         if changed:
             also = f"{counted(changed, 'photo')} {'is' if changed == 1 else 'are'} answered otherwise now."
             sentence = f"{sentence} {also}".strip()
+        sentence = sentence or "Nothing else changes."
         self.status.value = f'<p class="lt-summary">{sentence}</p>'
         self._show_mine(f'<p class="lt-hint">{sentence}</p>')
 
