@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from browsing import CHROMIUM, TIMEOUT, sync_api
-from tag_library import contents, photo, run
+from tag_library import LANDMARKS, contents, photo, run
+
+from src.landmarks.answer import Answer, Guess
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 expect = sync_api.expect
@@ -253,6 +255,16 @@ def test_on_a_phone_photos_are_seen_at_once(library, chromium):
     assert photo["y"] + photo["height"] <= panel["y"]
     for button in review.page.locator("button:visible").all():
         assert button.bounding_box()["height"] >= 43  # pixels that a finger meets
+    review.close()
+
+
+def test_what_is_hardly_likely_is_not_offered(library, fake, chromium, monkeypatch):
+    rest = Guess(LANDMARKS[1], 0.012), Guess(LANDMARKS[2], 0.009)
+    answer = Answer((Guess(LANDMARKS[0], 0.979), *rest), 0.979, True)
+    monkeypatch.setattr(fake, "answer", lambda self, picture: answer)
+    run(library, "--review")
+    review = Review(chromium)
+    expect(review.page.locator("#guesses button")).to_have_text("Eiffel Tower 1 %")
     review.close()
 
 

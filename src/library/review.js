@@ -362,7 +362,7 @@ function showPanel() {
 }
 
 function showGuesses(photo) {
-  const others = photo.guesses.filter(([name, share]) => name !== photo.landmark && share >= 0.005).slice(0, 3);
+  const others = photo.guesses.filter(([name, share]) => name !== photo.landmark && share >= 0.01).slice(0, 3);
   const heading = element("h3", "", photo.landmark ? "Or is it one of these?" : "Is it one of these?");
   const buttons = others.map(([name, share]) => {
     const button = element("button", "", `${name} ${Math.round(100 * share)} %`);
