@@ -313,8 +313,8 @@ def test_no_map_is_blank_however_near_one_looks(visit):
     for _ in range(9):
         nearer.click(force=True)
     sync_api.expect(nearer).to_be_disabled()
-    assert outline_in(svg)
-    assert 500 <= float(svg.get_attribute("viewBox").split()[2]) < 1500
+    assert outline_in(svg) >= 20
+    assert 500 <= float(svg.get_attribute("viewBox").split()[2]) < 2500
     visit.page.get_by_role("button", name="Zoom out").click()
     sync_api.expect(nearer).to_be_enabled()
 
@@ -327,14 +327,14 @@ def test_no_map_is_blank_however_near_one_looks(visit):
     visit.page.get_by_label("Where is it?").fill("-24.5, 133.5")
     pin = svg.locator(".lt-mark:not(.lt-cross)")
     sync_api.expect(pin).to_have_attribute("data-x", "13350")
-    assert outline_in(svg)
+    assert outline_in(svg) >= 20
     x, _, width, _ = map(float, svg.get_attribute("viewBox").split())
     assert x + width / 2 == pytest.approx(13350)  # still in the middle
     svg.focus()
     for _ in range(8):
         visit.page.keyboard.press("+")
         visit.page.keyboard.press("ArrowLeft")
-        assert outline_in(svg)
+        assert outline_in(svg) >= 20
 
 
 def test_on_a_phone_photos_come_first_once_there_are_some(visit):

@@ -136,13 +136,16 @@ function readBends() {
   return Float32Array.from(found);
 }
 
+// Whether a map shows too little of them to tell where it is.
+const ENOUGH = 20;
 function isBlank([x, y, width, height]) {
   if (!bends?.length) bends = readBends();
   const [middleX, middleY, reachX, reachY] = [x + width / 2, y + height / 2, 0.45 * width, 0.45 * height];
-  for (let i = 0; i < bends.length; i += 2) {
-    if (Math.abs(bends[i] - middleX) < reachX && Math.abs(bends[i + 1] - middleY) < reachY) return false;
+  let count = 0;
+  for (let i = 0; i < bends.length && count < ENOUGH; i += 2) {
+    if (Math.abs(bends[i] - middleX) < reachX && Math.abs(bends[i + 1] - middleY) < reachY) count++;
   }
-  return true;
+  return count < ENOUGH;
 }
 
 function setBox(svg, [x, y, width, height]) {
@@ -163,7 +166,7 @@ function zoom(svg, factor, atX = 0.5, atY = 0.5) {
   sayWhatIsLeft(svg);
 }
 
-// A map that was moved to where nothing is drawn shows more, until there is something.
+// A map that was moved to where hardly anything is drawn shows more, until there is something.
 function showSomething(svg) {
   while (isBlank(boxOf(svg)) && boxOf(svg)[2] < WIDTHS[1]) zoom(svg, 2);
   sayWhatIsLeft(svg);
