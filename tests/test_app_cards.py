@@ -36,7 +36,39 @@ def test_a_recognised_photo(app, jpeg):
         "&lt;b&gt;Nowhere&lt;/b&gt; 2 %",
     ]
     assert re.findall(r'style="width:([0-9.]+)%"', card)[0] == "93.0"
+    assert "<details" not in card
     assert text(app.status.value) == "Looked at 1 photo."
+
+
+@pytest.mark.parametrize(
+    ("shares", "summary"),
+    [
+        ((0.97, 0.0, 0.0, 0.0, 0.0), "4 others, each below 1 %"),
+        ((0.6, 0.37, 0.01, 0.0099, 0.002), "2 others, each below 1 %"),
+        ((0.6, 0.3, 0.02, 0.01, 0.009), "1 other, below 1 %"),
+    ],
+)
+def test_what_is_hardly_likely_is_folded_away(jpeg, shares, summary):
+    predictor = FakePredictor()
+    guesses = tuple(map(Guess, predictor.landmarks, shares))
+    predictor.predict = lambda pictures: [Answer(guesses, 0.97, True)]
+    app = LandmarkApp(predictor)
+    send(app, ("IMG_1.jpg", jpeg))
+    seen, folded = cards(app)[0].split("<details")
+    likely = sum(share >= 0.01 for share in shares)
+    assert (seen.count("<li>"), folded.count("<li>")) == (likely, 5 - likely)
+    assert text(re.search("<summary>(.*?)</summary>", folded)[1]) == summary
+
+
+def test_what_is_closest_is_shown_however_little_it_is(jpeg):
+    predictor = FakePredictor()
+    guesses = tuple(map(Guess, predictor.landmarks, (0.009, 0.005, 0.003, 0.002, 0.001)))
+    predictor.predict = lambda pictures: [Answer(guesses, 0.02, False)]
+    app = LandmarkApp(predictor)
+    send(app, ("IMG_1.jpg", jpeg))
+    seen, folded = cards(app)[0].split("<details")
+    assert "What is closest" in seen
+    assert (seen.count("<li>"), folded.count("<li>")) == (1, 4)
 
 
 def test_an_unknown_photo_gets_no_name_as_its_headline(jpeg):
@@ -75,7 +107,6 @@ def test_fewer_than_five_landmarks(jpeg):
     app = LandmarkApp(predictor)
     send(app, ("IMG_1.jpg", jpeg))
     assert cards(app)[0].count("<li>") == 2
-    assert "five" not in cards(app)[0]
 
 
 def test_one_bad_photo_says_why_and_the_others_go_on(app, jpeg):

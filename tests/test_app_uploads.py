@@ -149,7 +149,10 @@ def test_only_the_newest_cards_stay(app, jpeg, monkeypatch):
     assert [card.report.name for card in app.cards] == ["d.jpg", "b.jpg"]
     assert len(cards(app)) == 3
     assert alive() == before
+    said = []
+    app.status.observe(lambda change: said.append(text(change["new"])), "value")
     send(app, *[(f"{number}.jpg", jpeg) for number in range(5)])
+    assert said[0] == "Looking at photo 1 of 5 … The page keeps the newest 3."
     assert [card.report.name for card in app.cards] == ["2.jpg", "3.jpg", "4.jpg"]
     assert text(app.status.value) == "Looked at 5 photos. The page keeps the newest 3."
 

@@ -6,9 +6,10 @@ import shutil
 import subprocess
 import urllib.request
 import zipfile
+from itertools import accumulate
 
 import pytest
-from browsing import CHROMIUM, Visit, copy_app, served, sync_api
+from browsing import CHROMIUM, ROOT, Visit, copy_app, served, sync_api
 from conftest import encode, quarters
 from PIL import Image
 
@@ -101,7 +102,11 @@ def test_photo_is_answered_with_a_name_and_bars(visit):
     [card] = visit.upload(("IMG_1.jpg", RED))
     assert "Taj Mahal — Agra, India" in card
     assert "IMG_1.jpg" in card
-    widths = [bar.bounding_box()["width"] for bar in visit.page.locator(".lt-guesses .lt-track > div").all()]
+    bars = visit.page.locator(".lt-guesses .lt-track > div")
+    sync_api.expect(bars.last).to_be_hidden()
+    visit.page.get_by_text("2 others, each below 1\N{NO-BREAK SPACE}%").click()
+    sync_api.expect(bars.last).to_be_visible()
+    widths = [bar.bounding_box()["width"] for bar in bars.all()]
     assert len(widths) == 3
     assert widths[0] > 10 * widths[1]
     image = visit.page.locator(".lt-card img")
@@ -284,6 +289,65 @@ def test_map_zooms_and_moves_and_its_pin_keeps_its_size(visit):
     moved = list(map(float, svg.get_attribute("viewBox").split()))
     scale = width / svg.bounding_box()["width"]
     assert moved[:3] == pytest.approx([x + 50 * scale, y - 20 * scale, width], abs=scale)
+
+
+def outline_in(svg):
+    """How many bends of coasts and borders a map shows."""
+    x, y, width, height = map(float, svg.get_attribute("viewBox").split())
+    return sum(x < east < x + width and y < south < y + height for east, south in outline())
+
+
+def outline():
+    for path in re.findall(r' d="([^"]*)"', (ROOT / "src" / "landmarks" / "world.svg").read_text()):
+        for line in path.split("M")[1:]:
+            steps = [int(number) for number in re.findall(r"-?\d+", line)]
+            yield from zip(accumulate(steps[::2]), accumulate(steps[1::2]), strict=True)
+
+
+def test_no_map_is_blank_however_near_one_looks(visit):
+    """Agra lies far from any coast, and the middle of Australia farther."""
+    visit.upload(("a.jpg", RED))
+    card = visit.page.locator(".lt-card")
+    svg, nearer = card.locator(".lt-map > svg"), card.get_by_role("button", name="Zoom in")
+    sync_api.expect(nearer).to_be_enabled()
+    for _ in range(9):
+        nearer.click(force=True)
+    sync_api.expect(nearer).to_be_disabled()
+    assert outline_in(svg) >= 20
+    assert 500 <= float(svg.get_attribute("viewBox").split()[2]) < 2500
+    visit.page.get_by_role("button", name="Zoom out").click()
+    sync_api.expect(nearer).to_be_enabled()
+
+    visit.page.get_by_role("button", name="Wrong? Correct it").click()
+    visit.page.get_by_label("Which place is it?").fill("Camp")
+    form = visit.page.locator(".lt-form")
+    for _ in range(9):
+        form.get_by_role("button", name="Zoom in").click(force=True)
+    svg = form.locator("svg[data-pick]")
+    visit.page.get_by_label("Where is it?").fill("-24.5, 133.5")
+    pin = svg.locator(".lt-mark:not(.lt-cross)")
+    sync_api.expect(pin).to_have_attribute("data-x", "13350")
+    assert outline_in(svg) >= 20
+    x, _, width, _ = map(float, svg.get_attribute("viewBox").split())
+    assert x + width / 2 == pytest.approx(13350)  # still in the middle
+    svg.focus()
+    for _ in range(8):
+        visit.page.keyboard.press("+")
+        visit.page.keyboard.press("ArrowLeft")
+        assert outline_in(svg) >= 20
+
+
+def test_on_a_phone_photos_come_first_once_there_are_some(visit):
+    visit.page.set_viewport_size({"width": 390, "height": 844})
+    formats = visit.page.locator("#lt-formats")
+    sync_api.expect(formats).to_be_visible()
+    visit.upload(("a.jpg", RED))
+    sync_api.expect(formats).to_be_hidden()
+    box = visit.page.get_by_role("heading", name="Taj Mahal — Agra, India").bounding_box()
+    assert box["y"] + box["height"] < 844
+    for control in visit.page.locator(".lt-card :is(button, summary)").all():
+        if control.is_visible():
+            assert control.bounding_box()["height"] >= 43  # pixels that a finger meets
 
 
 def test_tags_that_are_on_are_written_and_copied(visit, tmp_path):

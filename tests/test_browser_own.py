@@ -42,7 +42,7 @@ def expect_headlines(visit, *headlines):
 def test_taught_saved_loaded_in_another_visit_and_named_again(visit, tmp_path):
     page = visit.page
     visit.upload(("a.jpg", CYAN), ("b.jpg", CYAN_TOO), ("yellow.jpg", YELLOW))
-    page.get_by_role("button", name="It is …").first.click()
+    page.get_by_role("button", name="Name this place").first.click()
     page.get_by_label("Which place is it?").fill("Grandma's garden")
     page.locator("svg[data-pick]").click(position={"x": 100, "y": 80})
     sync_api.expect(page.get_by_label("Where is it?")).not_to_have_value("")
@@ -72,7 +72,7 @@ def test_by_keyboard_alone(visit):
     """The focus stays on the card, from the button to the form and to what was said."""
     page = visit.page
     visit.upload(("a.jpg", CYAN), ("b.jpg", CYAN_TOO))
-    page.get_by_role("button", name="It is …").first.focus()
+    page.get_by_role("button", name="Name this place").first.focus()
     page.keyboard.press("Enter")
     sync_api.expect(page.get_by_label("Which place is it?")).to_be_focused()
     page.keyboard.type("Garden")
@@ -92,12 +92,12 @@ def test_by_keyboard_alone(visit):
     sync_api.expect(page.get_by_role("button", name="Take back")).to_be_focused()
     page.keyboard.press("Enter")
     expect_headlines(visit, "No landmark that I know.", "No landmark that I know.")
-    sync_api.expect(page.get_by_role("button", name="It is …").first).to_be_focused()
+    sync_api.expect(page.get_by_role("button", name="Name this place").first).to_be_focused()
 
 
 def test_a_position_that_is_written_is_shown_on_the_map(visit):
     visit.upload(("a.jpg", CYAN))
-    visit.page.get_by_role("button", name="It is …").click()
+    visit.page.get_by_role("button", name="Name this place").click()
     visit.page.get_by_label("Which place is it?").fill("Garden")
     pin = visit.page.locator("svg[data-pick] .lt-mark:not(.lt-cross)")
     sync_api.expect(pin).to_be_hidden()
@@ -124,7 +124,7 @@ def frame(svg):
 
 def test_a_map_that_is_moved_picks_nothing(visit):
     visit.upload(("a.jpg", CYAN))
-    visit.page.get_by_role("button", name="It is …").click()
+    visit.page.get_by_role("button", name="Name this place").click()
     visit.page.get_by_label("Which place is it?").fill("Garden")
     svg = visit.page.locator("svg[data-pick]")
     svg.drag_to(svg, source_position={"x": 200, "y": 100}, target_position={"x": 150, "y": 120})
@@ -136,7 +136,7 @@ def test_every_state_is_accessible_and_fits_its_window(visit):
     page = visit.page
     long = "A-rather-long-name-without-a-single-space-as-nobody-would-give-it-0123456789-0123456789"
     visit.upload(("a.jpg", CYAN), ("b.jpg", CYAN_TOO))
-    page.get_by_role("button", name="It is …").first.click()
+    page.get_by_role("button", name="Name this place").first.click()
     page.get_by_label("Which place is it?").fill(long)
     sync_api.expect(page.get_by_text("A place of your own")).to_be_visible()
     assert_fits(visit)
@@ -181,7 +181,7 @@ def test_a_host_gives_its_file_to_every_visitor_and_keeps_nothing(chromium, tmp_
             visit = Visit(chromium, address)
             visit.upload(("b.jpg", CYAN_TOO), ("yellow.jpg", YELLOW))
             expect_headlines(visit, "Grandma's garden", "No landmark that I know.")
-            visit.page.get_by_role("button", name="It is …").last.click()
+            visit.page.get_by_role("button", name="Name this place").last.click()
             visit.page.get_by_label("Which place is it?").fill("Shed")
             visit.page.get_by_role("button", name="Confirm").click()
             expect_headlines(visit, "Grandma's garden", "Shed")

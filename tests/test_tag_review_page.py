@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from browsing import CHROMIUM, TIMEOUT, sync_api
-from tag_library import contents, photo, run
+from tag_library import LANDMARKS, contents, photo, run
+
+from src.landmarks.answer import Answer, Guess
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 expect = sync_api.expect
@@ -33,8 +35,8 @@ window.showSaveFilePicker = async () => ({
 class Review:
     """An open page, and what it asked others for or complained of."""
 
-    def __init__(self, browser, script=DOWNLOAD, width=1280, **options):
-        self.page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+    def __init__(self, browser, script=DOWNLOAD, width=1280, height=900, **options):
+        self.page = browser.new_page(viewport={"width": width, "height": height}, **options)
         self.page.set_default_timeout(TIMEOUT)
         self.errors, self.asked = [], []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -244,6 +246,37 @@ def test_page_is_accessible_and_fits(library, chromium, width, scheme):
         assert response["passes"] and [found["id"] for found in response["violations"]] == []
     assert review.page.evaluate("document.documentElement.scrollWidth") <= width
     review.close()
+
+
+def test_on_a_phone_photos_are_seen_at_once(library, chromium):
+    run(library, "--review")
+    review = Review(chromium, width=390, height=844)
+    photo, panel = (review.page.locator(name).first.bounding_box() for name in (".photo", "#panel"))
+    assert photo["y"] + photo["height"] <= panel["y"]
+    for button in review.page.locator("button:visible").all():
+        assert button.bounding_box()["height"] >= 43  # pixels that a finger meets
+    review.close()
+
+
+def test_what_is_hardly_likely_is_not_offered(library, fake, chromium, monkeypatch):
+    rest = Guess(LANDMARKS[1], 0.012), Guess(LANDMARKS[2], 0.009)
+    answer = Answer((Guess(LANDMARKS[0], 0.979), *rest), 0.979, True)
+    monkeypatch.setattr(fake, "answer", lambda self, picture: answer)
+    run(library, "--review")
+    review = Review(chromium)
+    expect(review.page.locator("#guesses button")).to_have_text("Eiffel Tower 1 %")
+    review.close()
+
+
+def test_buttons_say_what_they_are_for(reviewing):
+    names = lambda: reviewing.page.locator("#panel .bar button:visible").all_inner_texts()  # noqa: E731
+    assert names() == ["Right Y", "Wrong N", "Correct it E"]
+    reviewing.press(*["ArrowRight"] * 3)
+    assert names() == ["No landmark N", "Name it E"]
+    guesses = reviewing.page.get_by_role("group", name="What else it may be")
+    expect(guesses.get_by_role("heading")).to_have_text("Is it one of these?")
+    guesses.get_by_role("button", name=re.compile("Hawa Mahal 33 %")).click()
+    assert reviewing.states[3] == "→ Hawa Mahal"
 
 
 def test_unnamed_places_are_named_or_declined_by_keyboard(places, chromium, capsys):

@@ -119,9 +119,34 @@ function receiveFiles({ model }) {
 }
 
 // Maps: drag to move, wheel or buttons to zoom; pins keep their size.
-const WIDTHS = [20, 36_000]; // units of world.svg: a fifth of a degree, and the whole of it
+const WIDTHS = [500, 36_000]; // units of world.svg: its coasts are not drawn finer than for that; and the whole of it
 const NEAR = 6_000; // what is shown around a position that is written, as of a country and those around it
 const boxOf = (svg) => svg.getAttribute("viewBox").split(" ").map(Number);
+
+// Where coasts and borders bend, two numbers each: what there is on a map to find one's way by.
+let bends;
+function readBends() {
+  const found = [];
+  for (const path of document.querySelectorAll("#lt-world path")) {
+    for (const line of path.getAttribute("d").split("M").slice(1)) {
+      const steps = line.match(/-?\d+/g).map(Number);
+      for (let i = 0, x = 0, y = 0; i < steps.length; i += 2) found.push((x += steps[i]), (y += steps[i + 1]));
+    }
+  }
+  return Float32Array.from(found);
+}
+
+// Whether a map shows too little of them to tell where it is.
+const ENOUGH = 20;
+function isBlank([x, y, width, height]) {
+  if (!bends?.length) bends = readBends();
+  const [middleX, middleY, reachX, reachY] = [x + width / 2, y + height / 2, 0.45 * width, 0.45 * height];
+  let count = 0;
+  for (let i = 0; i < bends.length && count < ENOUGH; i += 2) {
+    if (Math.abs(bends[i] - middleX) < reachX && Math.abs(bends[i + 1] - middleY) < reachY) count++;
+  }
+  return count < ENOUGH;
+}
 
 function setBox(svg, [x, y, width, height]) {
   svg.setAttribute("viewBox", [x, y, width, height].join(" "));
@@ -136,7 +161,24 @@ function zoom(svg, factor, atX = 0.5, atY = 0.5) {
   const [x, y, width, height] = boxOf(svg);
   const wider = Math.min(WIDTHS[1], Math.max(WIDTHS[0], width * factor));
   const higher = (height * wider) / width;
-  setBox(svg, [x + (width - wider) * atX, y + (height - higher) * atY, wider, higher]);
+  const box = [x + (width - wider) * atX, y + (height - higher) * atY, wider, higher];
+  if (wider >= width || !isBlank(box)) setBox(svg, box);
+  sayWhatIsLeft(svg);
+}
+
+// A map that was moved to where hardly anything is drawn shows more, until there is something.
+function showSomething(svg) {
+  while (isBlank(boxOf(svg)) && boxOf(svg)[2] < WIDTHS[1]) zoom(svg, 2);
+  sayWhatIsLeft(svg);
+}
+
+// Buttons that would do nothing say so; they keep the focus.
+function sayWhatIsLeft(svg) {
+  const [x, y, width, height] = boxOf(svg);
+  const half = [x + width / 4, y + height / 4, width / 2, height / 2];
+  const [nearer, farther] = svg.parentElement.querySelectorAll("[data-zoom]");
+  nearer.setAttribute("aria-disabled", width <= WIDTHS[0] || isBlank(half));
+  farther.setAttribute("aria-disabled", width >= WIDTHS[1]);
 }
 
 // Cards come and go, so the document listens for all of them.
@@ -164,7 +206,7 @@ function moveMaps({ app, signal }) {
       setBox(svg, [x - (clientX - event.clientX) * scale, y - (clientY - event.clientY) * scale, width, height]);
     }, { signal: end.signal });
     for (const kind of ["pointerup", "pointercancel"]) {
-      document.addEventListener(kind, () => end.abort(), { signal: end.signal });
+      document.addEventListener(kind, () => { end.abort(); showSomething(svg); }, { signal: end.signal });
     }
   }, { signal });
 }
@@ -203,6 +245,7 @@ function pickPlaces({ app, signal }) {
     const high = (height * wide) / width;
     // A click on the map comes here too, and moves nothing.
     setBox(svg, isTrusted ? [100 * longitude - wide / 2, y - high / 2, wide, high] : boxOf(svg));
+    showSomething(svg);
   }, { signal });
 
   let from = null; // where the pointer went down: moving the map is no click
@@ -227,6 +270,7 @@ function pickPlaces({ app, signal }) {
     else if (event.key === "Enter" || event.key === " ") pick(svg, x + width / 2, y + height / 2);
     else return;
     event.preventDefault();
+    showSomething(svg);
     const [left, top, wide, high] = boxOf(svg);
     put(crossOf(svg), left + wide / 2, top + high / 2);
     setBox(svg, boxOf(svg));

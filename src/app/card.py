@@ -104,6 +104,7 @@ class PhotoCard(widgets.HBox):
         self._correcting = Correcting(
             self.report.taken, lambda: self._likeliest_first(known()), lambda landmark: say(self, landmark)
         )
+        self._correcting.answered(self.shown.answer.recognised)
         answer, *others = self._text.children
         self._text.children = [answer, self._correcting, *others]
 
@@ -142,6 +143,8 @@ class PhotoCard(widgets.HBox):
         answer = confirmed_text(confirmed) if confirmed else answer_text(shown, self.report.taken, threshold)
         self._answer.value = note_text(self.report.note) + answer
         self._place.value = place_text(shown, self.report.taken, said=confirmed is not None)
+        if self._correcting:
+            self._correcting.answered(shown.answer.recognised)
         self._offer_heat()
         replace_in(self._chips, [self._chip(word) for word in self._tags.keywords] if self._tags else [])
         self._tagging.layout.display = None if self._tags else "none"

@@ -20,6 +20,8 @@ from src.library.decisions import Names
 _NUMBER = r"([-+−]?\d{1,3}(?:\.\d+)?)\s*°?\s*"
 _POSITION = re.compile(rf"{_NUMBER}([NS]?)\s*[,;\s]\s*{_NUMBER}([EW]?)", re.IGNORECASE)
 
+CORRECT, NAME_IT = "Wrong? Correct it", "Name this place"
+
 Say = Callable[[Landmark | None], None]
 
 
@@ -35,14 +37,22 @@ class Correcting(widgets.VBox):
     def __init__(self, taken: Taken, known: Callable[[], Sequence[Landmark]], say: Say) -> None:
         self._taken, self._known, self._say = taken, known, say
         self._message = widgets.HTML()
+        self._named = False
         super().__init__()
         classed(self, "lt-correcting")
         self.show(None)
 
+    def answered(self, named: bool) -> None:
+        """Ask for what is wanted, by whether the photo was given a name; a form that is open stays."""
+        self._named = named
+        self._button.description = CORRECT if named else NAME_IT
+
     def show(self, confirmed: Landmark | None) -> None:
         """Show what the person said, or ask."""
         if confirmed is None:
-            self._put(quiet_button("It is …", self._open))
+            self._button = quiet_button("", self._open)
+            self.answered(self._named)
+            self._put(self._button)
         else:
             sentence = "<p>You said so. It teaches the app until you remove it under My landmarks.</p>"
             back = quiet_button("Take back", lambda: self._answer(None))
@@ -99,7 +109,7 @@ class Form(widgets.VBox):
             placeholder="48.8584, 2.2945",
         )
         self.tags = widgets.Text(description="Tags, with commas between", placeholder="family, garden")
-        hint = "Write it, or zoom into the map and click. You may leave it empty."
+        hint = "Paste it from another map, or click near it on this one. You may leave it empty."
         if camera:
             hint = "The photo itself says so. Write another, or click the map."
         picture = f'<p class="lt-hint">{hint}</p>{map_to_pick_on(camera)}'

@@ -7,6 +7,7 @@ from html import escape
 
 import ipywidgets as widgets
 
+from src.app.correcting import CORRECT, NAME_IT
 from src.app.my_landmarks import LIMIT, MyLandmarks
 from src.app.parts import classed, quiet_button, replace_in
 from src.app.wording import counted, fit_text
@@ -64,13 +65,13 @@ class OwnPanel(widgets.VBox):
         if not self._mine.possible:
             return f"<p>{_IMPOSSIBLE}</p>"
         taught = self._mine.taught
-        kept = "They are only in this page: save them before you leave it. Nothing is stored on the server."
         if not taught:
             return (
-                "<p>Teach it places of your own: press “It is …” beside a photo. Some five photos of a place "
-                f"will do.</p><p>{kept}</p>"
+                f"<p>Teach it places of your own: press “{NAME_IT}” or “{CORRECT}” beside a photo. Some five "
+                "photos of a place will do. What you teach is only in this page until you save it.</p>"
             )
         photos = sum(len(one.examples) for one in taught.values())
+        kept = "They are only in this page: save them before you leave it. Nothing is stored on the server."
         return f"<p>{counted(len(taught), 'place')}, {counted(photos, 'photo')}. {kept}</p>"
 
     def _row(self, name: str) -> widgets.Widget:

@@ -217,6 +217,7 @@ class LandmarkApp(widgets.VBox):
         if changed:
             also = f"{counted(changed, 'photo')} {'is' if changed == 1 else 'are'} answered otherwise now."
             sentence = f"{sentence} {also}".strip()
+        sentence = sentence or "Nothing else changes."
         self.status.value = f'<p class="lt-summary">{sentence}</p>'
         self._show_mine(f'<p class="lt-hint">{sentence}</p>')
 
@@ -288,8 +289,9 @@ def _header() -> str:
 
 def _progress(number: int, of: int) -> str:
     width = 100 * (number - 0.5) / max(of, 1)
+    kept = _limit() if of > KEPT_CARDS else ""
     return (
-        f'<div class="lt-progress"><p>Looking at photo {number} of {of} …</p>'
+        f'<div class="lt-progress"><p>Looking at photo {number} of {of} …{kept}</p>'
         f'<div class="lt-track"><div style="width:{width:.0f}%"></div></div></div>'
     )
 
@@ -301,8 +303,12 @@ def _summary(photos: int, unread: int, *, full: bool) -> str:
     elif unread:
         sentence = "This photo could not be read."
     if full:
-        sentence += f" The page keeps the newest {KEPT_CARDS}."
+        sentence += _limit()
     return f'<p class="lt-summary">{sentence}</p>'
+
+
+def _limit() -> str:
+    return f" The page keeps the newest {KEPT_CARDS}."
 
 
 def _named(card: PhotoCard) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -10,12 +11,13 @@ from src.files import FileError, shown_name
 from src.inference.own import Fit
 from src.inference.own_file import OwnError
 from src.inference.report import FORESEEN
+from src.landmarks.answer import Guess
 from src.landmarks.evidence import Revised, Taken, distance_between
 from src.landmarks.table import Landmark
 from src.landmarks.worldmap import small_map
 
 ENOUGH = 5  # photos of a place of one's own, from which on more of them help little
-HARDLY = 0.01  # what looks less like any landmark than that is not worth a list
+HARDLY = 0.01  # what is less likely than that is not worth a place in a list
 
 
 def alert(sentence: str) -> str:
@@ -44,7 +46,7 @@ def answer_text(revised: Revised, taken: Taken, threshold: float) -> str:
     answer = revised.answer
     best, evidence = answer.guesses[0], _evidence(revised, taken)
     if answer.recognised:
-        caption = "The five likeliest" if len(answer.guesses) == 5 else "The likeliest"
+        caption = "How sure it is"
         headline = f"<h2>{escape(best.landmark.title)}</h2>"
     elif answer.known < HARDLY:
         # Where the picture does look like one, and its position rules that out, the evidence says so.
@@ -56,8 +58,20 @@ def answer_text(revised: Revised, taken: Taken, threshold: float) -> str:
             f"but I am not sure enough to say so: {percent(answer.known)}, and it takes "
             f"{100 * threshold:.3g}\N{NO-BREAK SPACE}%.</p>"
         )
-    bars = "".join(_bar(guess.landmark, guess.probability) for guess in answer.guesses)
-    return f'{headline}{evidence}<h3>{caption}</h3><ol class="lt-guesses">{bars}</ol>'
+    return f"{headline}{evidence}<h3>{caption}</h3>{_guesses(answer.guesses)}"
+
+
+def _guesses(guesses: Sequence[Guess]) -> str:
+    """Bars; those that are hardly likely are there for whoever asks, but not the first."""
+    likely = [guess for number, guess in enumerate(guesses) if guess.probability >= HARDLY or not number]
+    rest = guesses[len(likely) :]
+    text = f'<ol class="lt-guesses">{"".join(map(_bar, likely))}</ol>'
+    if rest:
+        others = f"{len(rest)} others, each" if len(rest) > 1 else "1 other,"
+        summary = f"<summary>{others} below {percent(HARDLY)}</summary>"
+        bars = f'<ol class="lt-guesses">{"".join(map(_bar, rest))}</ol>'
+        text += f'<details class="lt-rest">{summary}{bars}</details>'
+    return text
 
 
 def confirmed_text(landmark: Landmark) -> str:
@@ -106,7 +120,8 @@ def place_text(revised: Revised, taken: Taken, *, said: bool = False) -> str:
     return small_map(landmark, camera) + text
 
 
-def _bar(landmark: Landmark, probability: float) -> str:
+def _bar(guess: Guess) -> str:
+    landmark, probability = guess.landmark, guess.probability
     place = f" <small>{escape(landmark.place)}</small>" if landmark.place else ""
     return (
         f"<li><span>{escape(landmark.name)}{place}</span><b>{percent(probability)}</b>"

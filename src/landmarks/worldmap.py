@@ -27,6 +27,7 @@ OUTLINE = (
 _PIN = '<path class="lt-pin" d="M0 0C-3-9-9-13-9-20a9 9 0 0 1 18 0C9-13 3-9 0 0Z"/><circle cy="-20" r="3.5"/>'
 _CAMERA = '<circle class="lt-camera" r="7"/>'
 _NORTH = 42.0 * UNITS  # how far north of the equator the middle of the inhabited world lies on the map
+_AROUND = 45.0 * UNITS  # a width that shows enough coast to tell where on Earth a place is
 _PIXELS = 420  # the usual width of a small map; app.js knows the real one
 
 
@@ -52,8 +53,7 @@ def small_map(landmark: Landmark | None, camera: tuple[float, float] | None = No
 
     It shows what lies around; app.js lets people drag and zoom it. Empty where no place is known.
     """
-    marks, circle, x, y = [], "", 0.0, 0.0
-    width = 45.0 * UNITS  # shows enough coast to tell where on Earth it is
+    marks, circle, x, y, width = [], "", 0.0, 0.0, _AROUND
     if camera:
         x, y = mercator(*camera)
         marks.append((x, y, _CAMERA, "where the photo says it was taken"))
@@ -76,7 +76,7 @@ def map_to_pick_on(start: tuple[float, float] | None = None) -> str:
     Args:
         start: degrees, WGS84, of the place that is picked at first; None for none, and the whole world.
     """
-    x, y, width = (*mercator(*start), 8.0 * UNITS) if start else (0.0, -_NORTH, 360.0 * UNITS)
+    x, y, width = (*mercator(*start), _AROUND) if start else (0.0, -_NORTH, 360.0 * UNITS)
     mark = _mark(x, y, _PIN, "the place that is picked", width)
     if not start:
         mark = mark.replace("<g ", '<g style="display:none" ', 1)

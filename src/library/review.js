@@ -351,7 +351,9 @@ function showPanel() {
   part("sure").textContent = photo.note;
   part("yours").textContent = words;
   part("yours").className = kind;
-  part("yes").disabled = !photo.landmark;
+  part("yes").hidden = !photo.landmark;
+  part("no").firstChild.textContent = photo.landmark ? "Wrong " : "No landmark ";
+  part("change").firstChild.textContent = photo.landmark ? "Correct it " : "Name it ";
   for (const id of ["no", "change"]) part(id).disabled = photo.error;
   part("out").hidden = photo.group === null;
   part("out").firstChild.textContent = photo.out ? "Put back " : "Take out ";
@@ -360,14 +362,15 @@ function showPanel() {
 }
 
 function showGuesses(photo) {
-  const others = photo.guesses.filter(([name, share]) => name !== photo.landmark && share >= 0.005).slice(0, 3);
-  part("guesses").replaceChildren(...others.map(([name, share]) => {
+  const others = photo.guesses.filter(([name, share]) => name !== photo.landmark && share >= 0.01).slice(0, 3);
+  const heading = element("h3", "", photo.landmark ? "Or is it one of these?" : "Is it one of these?");
+  const buttons = others.map(([name, share]) => {
     const button = element("button", "", `${name} ${Math.round(100 * share)} %`);
     button.type = "button";
-    button.setAttribute("aria-label", `It is ${name}`);
     button.addEventListener("click", () => rename(name));
     return button;
-  }));
+  });
+  part("guesses").replaceChildren(...(buttons.length ? [heading, ...buttons] : []));
 }
 
 // Side by side: other photos of this landmark, and those of what it looks like next.
