@@ -104,7 +104,7 @@ def _belongs(sidecar: Path, photo: Path, listing: Listing, *, adobe: bool) -> bo
 
 
 def _spelled_otherwise(photo: Path, listing: Listing) -> Iterator[str]:
-    """The endings of IMG_1.JPG and the like, which may stand beside IMG_1.jpg where systems tell them apart."""
+    """The endings of IMG_1.JPG and the like, where systems tell these from IMG_1.jpg."""
     for suffix in listing(photo.parent).get(photo.stem, ()):
         if suffix != photo.suffix and suffix.casefold() == photo.suffix.casefold():
             yield suffix
