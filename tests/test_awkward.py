@@ -261,6 +261,25 @@ def test_names_of_any_script_are_written_reviewed_and_undone(tmp_path, fake):
     assert contents(folder) == before
 
 
+@pytest.mark.parametrize("name", ["@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "lost+found"])
+def test_thumbnails_of_systems_and_what_was_deleted_are_no_photos(library, name, caplog):
+    """photoprism 1543, 4921: each photo of a Synology has five thumbnails in @eaDir."""
+    photo(library / "below" / name / "a.jpg" / "SYNOPHOTO_THUMB_XL.jpg")
+    (library / name).mkdir(mode=0)  # lost+found is root's alone, which made every run of a whole disk fail
+    photo(library / "eaDir" / "a.jpg")
+    assert len(list(find_photos(library))) == 5 and not caplog.text
+    assert len(list(find_photos(library / "below" / name))) == 1  # who names it wants it
+
+
+@pytest.mark.parametrize("name", ["Photos Library.photoslibrary", "Smart Previews.LRDATA"])
+def test_the_library_of_another_program_is_not_looked_through_which_is_said(library, name, caplog):
+    """Nothing may be written there, and it holds each photo more than once."""
+    photo(library / name / "originals" / "0" / "a.jpg")
+    assert len(list(find_photos(library))) == 4
+    assert f"{name} is the library of another program; not looked through." in caplog.text
+    assert len(list(find_photos(library / name))) == 1
+
+
 def test_links_in_a_loop_end(library, caplog):
     """A folder that holds itself, two that hold each other, and a file that is its own link."""
     (library / "itself").symlink_to(library)
