@@ -32,6 +32,7 @@ from src.library.catalog_file import CatalogError, explain
 from src.library.choose import ClosedError, can_be_made, leave_out, warn_of_closed_folders
 from src.library.decisions import Decision, Names, ReviewError, Verdicts, corrected
 from src.library.learn import find_own, learn, print_changes, print_learned, watched
+from src.library.moved import follow_moved
 from src.library.records import FORMATS, Record, write_records
 from src.library.remote import Addressed, AddressError
 from src.library.results import make_records, print_list, summarise
@@ -159,6 +160,7 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     if files:
         catalog.note(files.find(passed_over))
     else:
+        _follow(catalog, args.folder)
         catalog.note(find_photos(args.folder, without=args.to, passed_over=passed_over))
     left_out = leave_out(catalog, args.since, args.only_missing) if args.since or args.only_missing else {}
     if args.write == "sidecar":
@@ -265,7 +267,13 @@ def _review(
     print(f"Look through {page} in a browser; what it saves takes the place of {page.with_suffix('.csv')}.")
 
 
+def _follow(catalog: Catalog, folder: Path) -> None:
+    if followed := follow_moved(catalog, folder.resolve()):
+        print(f"Moved since: {followed:,} files with tags, which were found again.")
+
+
 def _undo(args: argparse.Namespace, catalog: Catalog) -> int:
+    _follow(catalog, args.folder)
     folder = args.folder.resolve()
     return _report(undo_all(catalog, folder), len(catalog.writes.below(str(folder))))
 

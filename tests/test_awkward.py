@@ -14,6 +14,7 @@ from src.files import FileError, write
 from src.landmarks.table import describe
 from src.landmarks.tags import confirmed_tags
 from src.library import read_ahead
+from src.library.catalog import Catalog
 from src.library.remote import Addressed
 from src.photos.files import find_photos, read_photo_file
 from src.photos.sidecar_names import find_sidecar, photos_in
@@ -142,6 +143,36 @@ def test_a_file_that_changed_after_it_was_found_is_looked_at_again(library, monk
     assert table()[0]["landmark"] == "Hawa Mahal"
 
 
+@pytest.mark.parametrize("mode", ["sidecar", "copy"])
+def test_photos_that_changed_places_after_they_were_looked_at_get_no_tags_of_each_other(
+    library, tmp_path, mode, monkeypatch, fake, capsys
+):
+    """Photos of one burst, renamed in turn meanwhile: sizes and times of the files are the same."""
+    red, green = (photo(library / f"{name}.png", name, kind="PNG") for name in ("red", "green"))
+    size = max(red.stat().st_size, green.stat().st_size)
+    for path in (red, green):
+        path.write_bytes(path.read_bytes().ljust(size, b"\0"))
+        os.utime(path, ns=(10**18, 10**18))
+    writing = ["--write", mode, *(["--to", tmp_path / "copies"] if mode == "copy" else [])]
+    save_records = Catalog.save_records
+
+    def save(self, records):
+        save_records(self, records)
+        between = red.rename(library / "between")
+        green.rename(red)
+        between.rename(green)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Catalog, "save_records", save)
+        assert run(library, *writing) == 1
+    said = capsys.readouterr().out
+    assert "red.png was changed after" in said and "2 failed, 3 written" in said
+    assert run(library, *writing) == 0
+    target = library / "red.png.xmp" if mode == "sidecar" else tmp_path / "copies" / "red.png"
+    assert b"Eiffel Tower" in target.read_bytes() and b"Taj Mahal" not in target.read_bytes()
+    assert fake.asked == 6  # an answer belongs to what was seen
+
+
 # ---- Many files, any names -------------------------------------------------------------------------------
 
 
@@ -228,6 +259,25 @@ def test_names_of_any_script_are_written_reviewed_and_undone(tmp_path, fake):
     assert {path.name for path in folder.glob("*.xmp")} == {f"{name}.jpg.xmp" for name in NAMES}
     assert run(folder, "--undo") == 0
     assert contents(folder) == before
+
+
+@pytest.mark.parametrize("name", ["@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "lost+found"])
+def test_thumbnails_of_systems_and_what_was_deleted_are_no_photos(library, name, caplog):
+    """photoprism 1543, 4921: each photo of a Synology has five thumbnails in @eaDir."""
+    photo(library / "below" / name / "a.jpg" / "SYNOPHOTO_THUMB_XL.jpg")
+    (library / name).mkdir(mode=0)  # lost+found is root's alone, which made every run of a whole disk fail
+    photo(library / "eaDir" / "a.jpg")
+    assert len(list(find_photos(library))) == 5 and not caplog.text
+    assert len(list(find_photos(library / "below" / name))) == 1  # who names it wants it
+
+
+@pytest.mark.parametrize("name", ["Photos Library.photoslibrary", "Smart Previews.LRDATA"])
+def test_the_library_of_another_program_is_not_looked_through_which_is_said(library, name, caplog):
+    """Nothing may be written there, and it holds each photo more than once."""
+    photo(library / name / "originals" / "0" / "a.jpg")
+    assert len(list(find_photos(library))) == 4
+    assert f"{name} is the library of another program; not looked through." in caplog.text
+    assert len(list(find_photos(library / name))) == 1
 
 
 def test_links_in_a_loop_end(library, caplog):

@@ -56,6 +56,18 @@ def test_placeholders_in_the_folder_stay(server, folder):
     assert set(tree(folder)) == {"README.md", ".gitkeep", *names()}
 
 
+def test_folders_that_jupyter_makes_are_no_data_set(server, folder):
+    for side in ("train", "test"):
+        (folder / side / ".ipynb_checkpoints").mkdir(parents=True)
+    with pytest.raises(DataError, match="train is there without the rest and has to be moved away first"):
+        fetch(folder, server)
+    assert not server.requests
+    for side in ("train", "test"):
+        (folder / side / ".ipynb_checkpoints").rmdir()
+    fetch(folder, server)
+    assert_whole(folder)
+
+
 def test_the_folder_may_be_a_link(server, folder, tmp_path):
     (tmp_path / "disk" / "pictures").mkdir(parents=True)
     folder.symlink_to(tmp_path / "disk" / "pictures")

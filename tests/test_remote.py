@@ -27,6 +27,8 @@ def library(request, tmp_path):
         "empty.gif": b"",
         ".hidden.jpg": jpeg,
         ".thumbnails/a.jpg": jpeg,
+        "below/@eaDir/b.PNG/SYNOPHOTO_THUMB_XL.jpg": jpeg,
+        "Mine.photoslibrary/originals/0/a.jpg": jpeg,
         "below/b.PNG.json": b'{"geoData": {"latitude": 48.5, "longitude": 2.5}}',
         "notes.txt": b"text",
         "Makefile": b"text",

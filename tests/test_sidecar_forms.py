@@ -221,6 +221,7 @@ def folder_of(photo, *others):
         (["IMG_1.xmp", "IMG_1.mov", "IMG_1.heic"], "IMG_1.jpg.xmp", "IMG_1.jpg.xmp"),
         (["IMG_1.xmp", "IMG_1.CR2"], "IMG_1.jpg.xmp", "IMG_1.jpg.xmp"),  # the raw photo's
         (["IMG_1.xmp", "IMG_1.png"], "IMG_1.jpg.xmp", "IMG_1.jpg.xmp"),  # nobody knows
+        (["IMG_1.xmp", "IMG_1.JPG"], "IMG_1.jpg.xmp", "IMG_1.jpg.xmp"),
         (["IMG_1.xmp", "IMG_1.txt", "IMG_2.png"], "IMG_1.xmp", "IMG_1.xmp"),
     ],
 )
@@ -262,6 +263,32 @@ def test_what_a_sidecar_says_that_it_is_for_counts(photo, naming, extension, min
     shared = photo.with_suffix(".xmp")
     shared.write_bytes(packet(f"<photoshop:SidecarForExtension>{extension}</photoshop:SidecarForExtension>"))
     assert (find_sidecar(photo, naming) == shared) is (mine and naming != "ext")
+
+
+def test_of_two_spellings_of_an_ending_a_sidecar_is_for_the_one_that_it_names(photo):
+    """Both were tagged in the same file, so one photo lost its tags to the other's."""
+    folder_of(photo, "IMG_1.JPG", "IMG_1.Jpg")
+    shared = photo.with_suffix(".xmp")
+    for extension, owner in (("jpg", ".jpg"), ("JPG", ".JPG"), ("jpG", "")):
+        shared.write_bytes(
+            packet(f"<photoshop:SidecarForExtension>{extension}</photoshop:SidecarForExtension>")
+        )
+        for naming in ("auto", "stem"):
+            beside = (photo.with_suffix(suffix) for suffix in (".jpg", ".JPG", ".Jpg"))
+            owners = [one.suffix for one in beside if find_sidecar(one, naming) == shared]
+            assert owners == [owner] * bool(owner)
+
+
+@pytest.mark.parametrize("naming", NAMINGS)
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("name", ["IMG_1.CR2", "IMG_1.jpg"])
+def test_a_converted_photo_does_not_take_the_sidecar_of_its_original(photo, naming, there, name):
+    """IMG_1.CR2.jpg, as PhotoPrism and others call it, took darktable's IMG_1.CR2.xmp and its tags."""
+    converted = photo.with_name(f"{name}.jpg")
+    folder_of(photo, name, converted.name, *([f"{name}.xmp"] if there else []))
+    assert find_sidecar(converted, naming).name == f"{name}.jpg.xmp"
+    photo.with_name(name).unlink()
+    assert find_sidecar(converted, "stem").name == f"{name}.xmp"
 
 
 def test_a_new_sidecar_by_the_stem_says_what_it_is_for_and_is_gone_after_undo(photo):

@@ -105,9 +105,34 @@ def test_broken_and_foreign_tables_are_one_sentence_and_nothing_is_written(libra
             [line] = capsys.readouterr().err.splitlines()
             assert message in line
         assert TABLE.read_text() == text
-    TABLE.write_bytes(good.encode("utf-16"))
-    assert run(library, "--write", "sidecar") == 2
+    for text in (good.replace("Taj Mahal,,", "Taj Mahal,Café,"), good.replace("Taj Mahal,,", "Café,,")):
+        TABLE.write_bytes(text.encode("cp1252"))
+        assert run(library, "--write", "sidecar") == 2
+        assert "'Caf\ufffd' is no UTF-8; save the table as CSV in UTF-8." in capsys.readouterr().err
     assert contents(library) == before
+
+
+@pytest.mark.parametrize(
+    ("encoding", "delimiter", "ending"),
+    [("utf-8-sig", ";", "\r\n"), ("utf-8", "\t", "\r"), ("utf-16", "\t", "\r\n"), ("utf-8", ",", "\n")],
+)
+def test_a_table_as_spreadsheets_save_it(library, encoding, delimiter, ending):
+    """With other columns first, one more, numbers with a comma, and an empty row below."""
+    run(library, "--review")
+    rows = [row | {"note": "mine"} for row in rows_of()]
+    rows[0]["correct"], rows[1]["approve"] = "Café Müller", " NO"
+    for row in rows:
+        row["probability"] = row["probability"].replace(".", ",")
+    columns = list(rows[0])[::-1]
+    with TABLE.open("w", encoding=encoding, newline="") as file:
+        table_of = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator=ending)
+        table_of.writeheader()
+        table_of.writerows([*rows, dict.fromkeys(columns, "")])
+    assert run(library, "--write", "sidecar") == 0
+    for row, written in zip(rows, (True, False, True), strict=True):
+        sidecar = Path(row["path"] + ".xmp")
+        assert sidecar.exists() == written
+        assert not written or (row["correct"] or row["landmark"]) in sidecar.read_text("utf-8")
 
 
 def test_a_table_of_a_former_version_is_obeyed(library, capsys):
@@ -311,6 +336,11 @@ def test_copies_of_one_photo_are_decided_together(library):
     assert [row["landmark"] for row in table() if "a.jpg" in row["path"] or "copy" in row["path"]] == [
         "Hawa Mahal"
     ] * 3
+    for name in ("a.jpg", "copy.jpg"):  # the row of the other said nothing, and passed for not reviewed
+        assert "Hawa Mahal" in (library / f"{name}.xmp").read_text("utf-8")
+    change("copy.jpg", approve="no", correct="")
+    run(library, "--write", "sidecar")
+    assert not (library / "a.jpg.xmp").exists() and not (library / "copy.jpg.xmp").exists()
 
 
 def test_a_table_of_another_library_decides_nothing(library, tmp_path, capsys):

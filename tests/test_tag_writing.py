@@ -205,11 +205,11 @@ def test_an_unforeseen_error_at_one_photo_stops_no_other(library, capsys, monkey
         assert run(library, "--write", "sidecar") == 0
     todo, failed = getattr(write_back, step), []
 
-    def fail_once(path, *rest):
+    def fail_once(path, *rest, **named):
         if not failed:
             failed.append(path)
             raise RuntimeError("nobody thought of this")
-        return todo(path, *rest)
+        return todo(path, *rest, **named)
 
     monkeypatch.setattr(write_back, step, fail_once)
     arguments = ["--undo"] if undoing else ["--write", "sidecar"]

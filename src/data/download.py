@@ -71,9 +71,16 @@ def download_data_set(folder: Path, url: str = URL, *, progress: bool = True, cl
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether train and test are there; placeholders without a class folder do not count."""
-    sides = [folder / split for split in SPLITS]
-    return all(side.is_dir() and any(entry.is_dir() for entry in side.iterdir()) for side in sides)
+    """Whether train and test are there; placeholders without a class folder do not count.
+
+    Neither do hidden folders, as Jupyter makes them.
+    """
+
+    def has_class(side: Path) -> bool:
+        entries = side.iterdir() if side.is_dir() else ()
+        return any(entry.is_dir() and not entry.name.startswith(".") for entry in entries)
+
+    return all(has_class(folder / split) for split in SPLITS)
 
 
 @contextmanager

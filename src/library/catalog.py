@@ -106,6 +106,10 @@ class Catalog:
         """Take a photo out of this run; what is known of it stays."""
         self._db.execute("UPDATE files SET run = 0 WHERE path = ?", (os.fsencode(path),))
 
+    def look_again(self, path: str) -> None:
+        """Forget what a photo's content was, though size and time of its file may be the same."""
+        self._db.execute("UPDATE files SET hash = NULL WHERE path = ?", (os.fsencode(path),))
+
     def count_unanswered(self, model: str) -> int:
         """How many photos of this run the model has not answered for."""
         return self._one(f"SELECT count(*) {_UNANSWERED}", **self._asked(model))

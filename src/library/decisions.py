@@ -8,6 +8,7 @@ and whatever a model says later.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import os
 import sqlite3
@@ -121,13 +122,18 @@ def _folded(name: str) -> str:
 def read_table(path: Path) -> list[Decision]:
     """The decisions of a table; one of a former version lacks the columns `correct` and `content`.
 
-    Commas, semicolons and tabs between the cells are understood, as spreadsheets save one or another.
+    Commas, semicolons and tabs between the cells are understood, and UTF-16, as spreadsheets save one or
+    another.
 
     Raises:
-        ReviewError: a column is missing, a decision is neither yes nor no, or a name is too long.
+        ReviewError: a column is missing, a decision is neither yes nor no, or a name is too long or of a
+            character set that the table does not tell.
         OSError: the file cannot be read.
     """
-    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    with path.open("rb") as start:
+        wide = start.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    encoding, errors = ("utf-16", "replace") if wide else ("utf-8-sig", "surrogateescape")
+    with open(path, encoding=encoding, errors=errors, newline="") as file:
         head = file.readline()
         file.seek(0)
         rows = csv.DictReader(file, delimiter=max(",;\t", key=head.count))
@@ -149,6 +155,8 @@ def _decision(row: Mapping[str, str | None], where: str) -> Decision:
     if len(correct) > LONGEST:
         raise ReviewError(f"{where}: the name is too long; write at most {LONGEST} characters.")
     path, landmark = (unguarded(row[column] or "") for column in ("path", "landmark"))
+    if odd := next((name for name in (correct, clean(landmark)) if "\N{REPLACEMENT CHARACTER}" in name), ""):
+        raise ReviewError(f"{where}: {printable(odd)!r} is no UTF-8; save the table as CSV in UTF-8.")
     return Decision(path, (row.get("content") or "").strip(), landmark, approve in _YES, correct)
 
 
@@ -251,16 +259,20 @@ class Verdicts:
         self._by_path = {decision.path: decision for decision in table or ()}
         self._by_content = {d.content: d for d in self._by_path.values() if d.content} | dict(kept)
 
-    def find(self, path: str, content: str) -> Decision | None:
-        """What was decided of a photo, by its place and its content."""
-        decision = self._by_path.get(path)
-        if decision is None or decision.content not in ("", content):
-            return self._by_content.get(content)
-        return decision
+    def find(self, path: str, content: str, landmark: str) -> Decision | None:
+        """What was decided of a photo, by its place and its content, and holds as it is given this landmark.
+
+        What a person said of one of its copies counts more than a row that is as the tagger wrote it.
+        """
+        own = self._by_path.get(path)
+        if own is not None and own.content not in ("", content):
+            own = None
+        decisions = (own, self._by_content.get(content))
+        found = [decision for decision in decisions if decision and decision.name == landmark]
+        return max(found, key=lambda decision: decision.made, default=None)
 
     def judge(self, path: str, content: str, landmark: str) -> str:
         """Says approved, rejected or not reviewed: new, or called otherwise than when it was looked at."""
-        decision = self.find(path, content)
-        if decision is not None and decision.name == landmark:
+        if decision := self.find(path, content, landmark):
             return "approved" if decision.approved else "rejected"
         return "approved" if self._all else "not reviewed"

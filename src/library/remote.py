@@ -15,7 +15,7 @@ from typing import Any
 from src.files import FileError, patiently, printable, shown_name
 from src.photos.decode import check_size
 from src.photos.errors import PhotoError
-from src.photos.files import Found, called_like_photo
+from src.photos.files import Found, called_like_photo, is_hidden, is_library
 
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")  # two letters and more, as "C:" is a disk
 
@@ -60,7 +60,7 @@ class Addressed:
             raise AddressError(f"{self._address(self._root)} cannot be listed: {_line(error)}") from error
         for entry in entries:
             below = PurePosixPath(entry.path[len(self._root) :])
-            if not entry.is_file or any(part.startswith(".") for part in below.parts):
+            if not entry.is_file or any(is_hidden(part) or is_library(part) for part in below.parts):
                 continue
             if below.suffix.lower() == ".json":
                 self._json[self._address(entry.path).rpartition("/")[0]].append(below.name)

@@ -12,6 +12,7 @@ from src.inference.report import final_answers
 from src.landmarks.tags import Language, Tags, model_name, tags_for
 from src.library.catalog import Catalog
 from src.library.records import Record, record_of
+from src.library.sidecar_spots import add_sidecar_spots
 from src.library.takeout import Files, LocalFiles, Takeout, add_takeout
 
 LINES = 20  # of each list of the summary
@@ -44,6 +45,8 @@ def make_records(
     landmarks = {landmark.class_name: landmark for landmark in predictor.landmarks}
     takeout = Takeout(files or LocalFiles())
     for reports, errors in catalog.folders(model, landmarks, threshold):
+        if files is None:
+            reports = add_sidecar_spots(reports)
         reports = add_takeout(reports, takeout)
         answers = final_answers(reports, threshold, len(landmarks), together=together, own=own)
         for report, revised in zip(reports, answers, strict=True):

@@ -125,8 +125,8 @@ def numbered(path: Path, number: int) -> Path:
 
 def _decision(one: Shown, verdicts: Verdicts) -> Decision | None:
     """What was decided; a rejection holds as long as the photo is given the same landmark."""
-    decision = verdicts.find(one.record.path, one.content)
-    return decision if decision and decision.made and decision.name == one.record.landmark else None
+    decision = verdicts.find(one.record.path, one.content, one.record.landmark)
+    return decision if decision and decision.made else None
 
 
 def _ending(one: Shown) -> Iterator:

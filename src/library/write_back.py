@@ -16,13 +16,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from src.files import explained, sweep
-from src.inference.report import failure
+from src.files import explained, shown_name, sweep
+from src.inference.report import content_of, failure
 from src.landmarks.tags import Tags
 from src.library.catalog import Catalog
 from src.library.decisions import Verdicts
 from src.library.writes import Write
 from src.photos.errors import UNUSABLE, MetadataError
+from src.photos.files import read_photo_file
 from src.photos.sidecar_names import Listing, Naming, find_sidecar, listed_once
 from src.photos.write_tags import undo_copy, undo_sidecar, write_copy, write_sidecar
 
@@ -113,7 +114,8 @@ def _write(catalog: Catalog, how: Writing, photo: str, content: str, tags: Tags)
     """Write one photo's tags; False where they are there already.
 
     A photo that has changed since, as it got stars or a title, is written anew: its copy has to follow it,
-    and so has what a sidecar took over from it.
+    and so has what a sidecar took over from it. One that changed after the model saw it gets no tags of
+    another picture: programs rename photos and put others in their places meanwhile.
     """
     to = how.to
     if to is None:
@@ -128,14 +130,18 @@ def _write(catalog: Catalog, how: Writing, photo: str, content: str, tags: Tags)
         raise MetadataError(f"{target} is there already; move it away, or copy to another folder.")
     root = None if to is None else os.fspath(to)
     planned = Write(photo, os.fspath(target), root, tags, done=False, content=content)
+    data = read_photo_file(photo)
+    if content_of(data) != content:
+        catalog.look_again(photo)
+        raise MetadataError(f"{shown_name(photo)} was changed after it was looked at; start again.")
     if before and not before.done:  # it may be whole and in its place, and yet have left a part behind
         sweep(Path(os.path.realpath(target)))
     catalog.writes.save(planned)
     try:
         if to is None:
-            write_sidecar(photo, target, tags)
+            write_sidecar(photo, target, tags, data=data)
         else:
-            write_copy(photo, target, tags, replace=there, drop_c2pa=how.drop_c2pa)
+            write_copy(photo, target, tags, replace=there, drop_c2pa=how.drop_c2pa, data=data)
     except UNUSABLE:  # nothing was written
         if before:
             catalog.writes.save(before)

@@ -41,6 +41,11 @@ class Writes:
         where = "path = ? AND target = ?"
         return next(self._where(where, (os.fsencode(photo), os.fsencode(target))), None)
 
+    def keys(self) -> list[tuple[str, str]]:
+        """Photo and target of all that was written, or may have been, in their order."""
+        rows = self._db.execute("SELECT path, target FROM writes ORDER BY path, target")
+        return [(os.fsdecode(path), os.fsdecode(target)) for path, target in rows]
+
     def below(self, folder: str) -> list[Write]:
         """What was written, or may have been, for photos below a folder."""
         prefix = os.fsencode(folder.rstrip(os.sep) + os.sep)
@@ -60,16 +65,21 @@ class Writes:
         )
         return ((_write(row), digest, landmark) for *row, digest, landmark in rows)
 
-    def save(self, write: Write) -> None:
-        """Save that something is about to be written, or is (`done`)."""
-        now, root = datetime.now(UTC).isoformat(timespec="seconds"), write.root and os.fsencode(write.root)
-        paths = os.fsencode(write.photo), os.fsencode(write.target), root
-        row = *paths, json.dumps(asdict(write.tags)), now, now if write.done else None, write.content
+    def save(self, *writes: Write) -> None:
+        """Save at once that something is about to be written, or is (`done`)."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        rows = []
+        for write in writes:
+            root = write.root and os.fsencode(write.root)
+            paths = os.fsencode(write.photo), os.fsencode(write.target), root
+            rows.append(
+                (*paths, json.dumps(asdict(write.tags)), now, now if write.done else None, write.content)
+            )
         self._execute_on_disk(
             "INSERT INTO writes VALUES (?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE"
             " SET tags = excluded.tags, done = excluded.done, content = excluded.content",
-            row,
+            *rows,
         )
 
     def forget(self, write: Write) -> None:
@@ -80,12 +90,16 @@ class Writes:
     def _where(self, condition: str, values: tuple) -> Iterator[Write]:
         return map(_write, self._db.execute(f"SELECT {_COLUMNS} FROM writes WHERE {condition}", values))
 
-    def _execute_on_disk(self, statement: str, values: tuple) -> None:
+    def _execute_on_disk(self, statement: str, *rows: tuple) -> None:
         """Change what no power cut may take: it is on the disk before the file that it speaks of changes."""
         self._db.execute("PRAGMA synchronous = FULL")
         try:
-            self._db.execute(statement, values)
+            self._db.execute("BEGIN")
+            self._db.executemany(statement, rows)
+            self._db.execute("COMMIT")
         finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             self._db.execute("PRAGMA synchronous = NORMAL")
 
 

@@ -19,6 +19,16 @@ logger = logging.getLogger(__name__)
 
 ALBUM_LIST = ".landmark-album.json"  # in a folder of links to photos, which is not looked through
 
+_NO_PHOTOS = {  # folders in which systems keep thumbnails, or what was deleted
+    *("@eadir", "#recycle", "#snapshot"),  # Synology
+    *("@recycle", "@recently-snapshot"),  # QNAP
+    *("$recycle.bin", "system volume information", "lost+found"),  # Windows, Linux
+}
+_LIBRARIES = (  # of Apple's Photos, iPhoto and Aperture, and of Lightroom, which alone may put files there
+    *(".photoslibrary", ".photolibrary", ".migratedphotolibrary", ".aplibrary"),
+    *(".lrdata", ".lrlibrary"),
+)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -33,10 +43,10 @@ class Found:
 def find_photos(
     root: Path, *, without: Path | None = None, passed_over: Counter | None = None
 ) -> Iterator[Found]:
-    """All photos below `root`, by their names; hidden files and folders (".thumbnails", "._1.jpg") are not.
+    """All photos below `root`, by their names; what `is_hidden` is not.
 
     Links are followed, but no folder is looked through twice, so a link that leads back ends nothing.
-    Neither is an album, which only leads to photos.
+    Neither is an album, which only leads to photos, nor the library of another program.
 
     Args:
         root: the folder.
@@ -62,10 +72,25 @@ def find_photos(
             yield Found(folder, error=str(error))
             continue
         for entry in entries:
-            if _is_folder(entry):
+            if _is_folder(entry) and is_library(entry.name):
+                logger.warning(
+                    "%s is the library of another program; not looked through. Export photos from there.",
+                    printable(entry.path),
+                )
+            elif _is_folder(entry):
                 (links if entry.is_symlink() else waiting).append(entry.path)
             elif _is_still_called_film(entry) or called_like_photo(entry.name, passed_over):
                 yield _found(entry.path)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether what is called so is passed over: ".thumbnails", "._1.jpg", "@eaDir", "$RECYCLE.BIN"."""
+    return name.startswith(".") or name.lower() in _NO_PHOTOS
+
+
+def is_library(name: str) -> bool:
+    """Whether a folder is called like the library of another program."""
+    return name.lower().endswith(_LIBRARIES)
 
 
 def called_like_photo(name: str, passed_over: Counter | None) -> bool:
@@ -127,7 +152,7 @@ def _entries(folder: str) -> list[os.DirEntry]:
             found = sorted(entries, key=lambda entry: entry.name)
         if any(entry.name == ALBUM_LIST for entry in found):
             return []
-        return [entry for entry in found if not entry.name.startswith(".")]
+        return [entry for entry in found if not is_hidden(entry.name)]
 
     with explained(Path(folder), "read"):
         return patiently(listed)

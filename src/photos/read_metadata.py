@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from src.landmarks.evidence import Taken, is_on_earth
 from src.landmarks.tags import clean
@@ -11,7 +12,7 @@ from src.photos.captions import CAPTION, says_something
 from src.photos.decode import OpenedPhoto
 from src.photos.errors import MetadataError
 from src.photos.iptc_edit import data_sets, in_another_character_set
-from src.photos.xmp import CAPTIONS, ESTIMATE, KEYS, degrees, read_properties
+from src.photos.xmp import ADDED, CAPTIONS, ESTIMATE, KEYS, degrees, read_properties
 
 IN_EXIF = "in the EXIF"  # stands for coordinates there,
 IN_IPTC = "in the IPTC"  # and this for a text in a character set that is not read
@@ -41,15 +42,34 @@ def read_taken(photo: OpenedPhoto) -> Taken:
                 _degrees(photo.exif.gps, exif.LONGITUDE_REF, "EW"),
             )
         )
-    if not any(ESTIMATE in method for method in said[_SPOT[2]]):
-        spots.append(
-            (
-                _directed(degrees(said[_SPOT[0]]), said[_REFS[0]], "NS"),
-                _directed(degrees(said[_SPOT[1]]), said[_REFS[1]], "EW"),
-            )
-        )
+    spots.append(_spot_in_xmp(said))
     spot = next((spot for spot in spots if is_on_earth(*spot)), (None, None))
     return Taken(time, *spot, camera)
+
+
+def read_sidecar_spot(packet: bytes) -> tuple[float, float] | None:
+    """Where a photo was taken, in degrees, as its sidecar says; None where it does not, or where that was
+    predicted here, also if another program wrote it in another way since.
+
+    Raises:
+        MetadataError: the bytes are no XMP, or more of it than is read.
+    """
+    said = read_properties(packet, (*_SPOT, *_REFS, ADDED))
+    latitude, longitude = _spot_in_xmp(said)
+    ours = any(entry.startswith(f"{key}=") for entry in said[ADDED] for key in _SPOT)
+    if ours or latitude is None or longitude is None or not is_on_earth(latitude, longitude):
+        return None
+    return latitude, longitude
+
+
+def _spot_in_xmp(said: Mapping[str, list[str]]) -> tuple[float | None, float | None]:
+    """Coordinates as XMP says them; none where they were predicted here."""
+    if any(ESTIMATE in method for method in said[_SPOT[2]]):
+        return None, None
+    return (
+        _directed(degrees(said[_SPOT[0]]), said[_REFS[0]], "NS"),
+        _directed(degrees(said[_SPOT[1]]), said[_REFS[1]], "EW"),
+    )
 
 
 def said_by(photo: OpenedPhoto) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
@@ -87,11 +87,24 @@ def _names(photo: Path) -> tuple[Path, Path]:
 def _belongs(sidecar: Path, photo: Path, listing: Listing, *, adobe: bool) -> bool:
     """Whether IMG_1.xmp is the sidecar of this IMG_1.* by what it says, else as there is no other.
 
-    For Adobe's programs a JPEG beside a raw photo is none.
+    For Adobe's programs a JPEG beside a raw photo is none. What is called like the sidecar of IMG_1.CR2 is no
+    other's, so not that of IMG_1.CR2.jpg, as converters call what they make of it.
     """
     data = in_utf8(read_photo_file(sidecar)) if exists(sidecar) else b""
     if data and (extensions := Packet(data, sidecar.name).values(EXTENSION)):
-        return f".{extensions[0]}".casefold() == photo.suffix.casefold()
+        named = f".{extensions[0]}"
+        alike = named.casefold() == photo.suffix.casefold()
+        return named == photo.suffix or (alike and not any(_spelled_otherwise(photo, listing)))
+    photos, inner = listing(photo.parent), Path(photo.stem)
+    if inner.suffix in photos.get(inner.stem, ()):
+        return False
     rivals = _RAW if adobe and _RAW.fullmatch(photo.suffix) else _PHOTO
-    suffixes = listing(photo.parent).get(photo.stem, ())
+    suffixes = photos.get(photo.stem, ())
     return not any(rivals.fullmatch(suffix) for suffix in suffixes if suffix != photo.suffix)
+
+
+def _spelled_otherwise(photo: Path, listing: Listing) -> Iterator[str]:
+    """The endings of IMG_1.JPG and the like, where systems tell these from IMG_1.jpg."""
+    for suffix in listing(photo.parent).get(photo.stem, ()):
+        if suffix != photo.suffix and suffix.casefold() == photo.suffix.casefold():
+            yield suffix

@@ -31,13 +31,14 @@ _SEAL = "landmarkTagger:Seal"  # SHA-256 of the copy with zeros in this place
 _UNSEALED = "0" * 64
 
 
-def write_sidecar(photo: str | Path, path: Path, tags: Tags) -> None:
+def write_sidecar(photo: str | Path, path: Path, tags: Tags, *, data: bytes | None = None) -> None:
     """Write tags into a photo's sidecar, in the place of those that were written before.
 
     Args:
         photo: the photo.
         path: its sidecar as `sidecar_names.find_sidecar` gives it, which is added to or made.
         tags: what to say.
+        data: the photo's bytes, where they were read already.
 
     Raises:
         FileError: the photo or the sidecar cannot be read, or the sidecar cannot be written.
@@ -45,7 +46,7 @@ def write_sidecar(photo: str | Path, path: Path, tags: Tags) -> None:
         MetadataError: the sidecar is no XMP, or more of it than is read.
     """
     photo = Path(photo)
-    data = read_photo_file(photo)
+    data = read_photo_file(photo) if data is None else data
     old = read_photo_file(path) if exists(path) else None
     extension = extension_to_name(path, photo)
     new = sidecar(data, tags, old, name=photo.name, old_name=path.name, extension=extension)
@@ -94,7 +95,13 @@ def undone(data: bytes, name: str) -> bytes | None:
 
 
 def write_copy(
-    photo: str | Path, copy: str | Path, tags: Tags, *, replace: bool = False, drop_c2pa: bool = False
+    photo: str | Path,
+    copy: str | Path,
+    tags: Tags,
+    *,
+    replace: bool = False,
+    drop_c2pa: bool = False,
+    data: bytes | None = None,
 ) -> None:
     """Write a copy of a photo with tags inside, as `embed` makes it, with the photo's own date.
 
@@ -104,16 +111,18 @@ def write_copy(
         tags: what to say.
         replace: put it in the place of an older copy, which stays until the new one is whole.
         drop_c2pa: leave out Content Credentials.
+        data: the photo's bytes, where they were read already.
 
     Raises:
         PhotoError, MetadataError: the photo takes no tags, or what is to be replaced is no unchanged copy.
         FileError: the photo cannot be read, or the copy exists or cannot be written.
     """
     photo, copy = Path(photo), Path(copy)
-    data = embed(read_photo_file(photo), tags, name=photo.name, drop_c2pa=drop_c2pa)
+    data = read_photo_file(photo) if data is None else data
+    tagged = embed(data, tags, name=photo.name, drop_c2pa=drop_c2pa)
     if replace:
         _check_own_copy(copy)
-    write(copy, data, replace=replace)
+    write(copy, tagged, replace=replace)
     with suppress(OSError):  # many programs take a file's date for that of a photo that says none
         time = photo.stat().st_mtime_ns
         os.utime(copy, ns=(time, time))

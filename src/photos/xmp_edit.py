@@ -17,6 +17,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from src.landmarks.tags import Tags, clean
 from src.photos.captions import CAPTION, says_something
+from src.photos.categories import KEY as CATEGORIES
+from src.photos.categories import without_categories
 from src.photos.errors import MetadataError
 from src.photos.packet import Element, Packet, properties_of
 from src.photos.properties import LISTS, lists, new_ones, texts
@@ -138,12 +140,14 @@ def digest(data: bytes) -> str:
 
 def remove(data: bytes, name: str) -> bytes:
     """The packet less all that `add` added, also after another program wrote it in its own way or again."""
-    packet = Packet(data, name)
-    data = packet.data
-    added = packet.values(ADDED)
+    before = Packet(data, name)
+    added = before.values(ADDED)
+    packet = _without_categories(before, added)
     lists = {uri(entry) for entry in added if "=" not in entry}
     split = [entry.partition("=") for entry in with_copies(added) if "=" in entry]
     values = {(uri(key), value) for key, _, value in split}
+    if packet is not before:
+        values.add((uri(CATEGORIES), ""))
     cuts = []
     for description in packet.descriptions:
         said = properties_of(description)
@@ -157,6 +161,27 @@ def remove(data: bytes, name: str) -> bytes:
             cuts += _attributes_cut(packet, description, attributes)
             cuts += [_cut(packet, element) for elements in found for element in elements]
     return _collapsed(packet, cuts)
+
+
+def _without_categories(packet: Packet, added: Collection[str]) -> Packet:
+    """The packet whose categories are less what was added; they are empty where nothing else is in them."""
+    entries = [entry.partition("=") for entry in added if "=" in entry]
+    ours = [value for key, _, value in entries if key in LISTS]
+    if not ours or not any(packet.values(CATEGORIES)):
+        return packet
+    others = [v for key in LISTS for v in packet.values(key) if (key, "=", v) not in entries]
+    edits: list[Edit] = []
+    for description in packet.descriptions:
+        said = {tag: value for (key, tag), value in description.attributes.items() if key == uri(CATEGORIES)}
+        for found in _ATTRIBUTE.finditer(packet.data, description.start, description.inner) if said else ():
+            text = said.get(found[1].decode(), "")
+            if (left := without_categories(text, ours, others)) != text:
+                edits.append((found.end(1), found.end(), f"={quoteattr(left)}".encode()))
+        for element in description.children:
+            text = element.text if element.name == uri(CATEGORIES) and not element.children else ""
+            if (left := without_categories(text, ours, others)) != text:
+                edits.append((element.inner, element.close, escape(left).encode()))
+    return Packet(spliced(packet.data, edits), packet.name) if edits else packet
 
 
 def only(data: bytes, name: str, wanted: Callable[[str], bool]) -> bytes:
