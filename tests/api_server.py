@@ -7,7 +7,6 @@ import http.client
 import json
 import socket
 import threading
-import time
 import uuid
 
 import jsonschema
@@ -138,10 +137,3 @@ def check(schema, answer):
     """What is answered is what the document says."""
     document = json.loads(OPENAPI.read_text("utf-8"))
     jsonschema.Draft202012Validator({"$ref": f"#/components/schemas/{schema}", **document}).validate(answer)
-
-
-def wait_until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)

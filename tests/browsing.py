@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -47,8 +48,7 @@ def served(folder, *options, module="voila"):
     with log.open("w") as output:
         server = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
     try:
-        wait_for_port(port, server, log)
-        yield f"http://127.0.0.1:{port}/"
+        yield f"http://127.0.0.1:{port_of(server, log)}/"
     finally:
         server.send_signal(signal.SIGTERM)
         try:
@@ -58,12 +58,13 @@ def served(folder, *options, module="voila"):
             server.wait()
 
 
-def wait_for_port(port, server, log):
+def port_of(server, log):
+    """The port where Voila answers: another one than it was told where that was taken meanwhile."""
     end = time.monotonic() + TIMEOUT / 1000
     while time.monotonic() < end:
         assert server.poll() is None, log.read_text()
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
+        if running := re.search(r"running at:\nhttp://\S+:(\d+)/", log.read_text()):
+            return running[1]
         time.sleep(0.1)
     raise AssertionError(f"Voila did not start:\n{log.read_text()}")
 

@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -69,6 +70,14 @@ def png(width, height, depth=8, colour_type=0, rows=b""):
         + chunk(b"IDAT", zlib.compress(rows))
         + chunk(b"IEND", b"")
     )
+
+
+def wait_until(condition, seconds=120):
+    """Wait for what another process or thread does; a test machine may be busy with something else."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "that took too long"
+        time.sleep(0.05)
 
 
 @pytest.fixture

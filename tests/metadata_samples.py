@@ -93,6 +93,16 @@ def rational(*numbers: float) -> tuple:
     return tuple(TiffImagePlugin.IFDRational(number) for number in numbers)
 
 
+def gps(latitude: float, longitude: float) -> dict:
+    """The GPS block of a place in degrees."""
+    return {
+        1: "S" if latitude < 0 else "N",
+        2: rational(abs(latitude), 0, 0),
+        3: "W" if longitude < 0 else "E",
+        4: rational(abs(longitude), 0, 0),
+    }
+
+
 CAMERA = {1: "S", 2: rational(13, 9, 47.88), 3: "W", 4: rational(72, 32, 44.16)}
 HERE = (-(13 + 9 / 60 + 47.88 / 3600), -(72 + 32 / 60 + 44.16 / 3600))
 HERE_IN_XMP = packet(

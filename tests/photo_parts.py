@@ -77,6 +77,14 @@ def iptc(*words: bytes, charset: bytes = b"\x1b%G") -> bytes:
     )
 
 
+def in_iptc(charset: bytes, **texts: bytes) -> bytes:
+    """A block with these, by number ("n25")."""
+    sets = b"".join(
+        b"\x1c\2" + bytes([int(number[1:]), 0, len(text)]) + text for number, text in texts.items()
+    )
+    return photoshop((0x0404, iptc(charset=charset) + sets))
+
+
 def c2pa(text: bytes) -> list[bytes]:
     """Content Credentials of a JPEG in two segments (C2PA 2.1, A.3.1)."""
     box = struct.pack(">L4s", 8 + 40 + len(text), b"jumb")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tag_library import FakePredictor, PlacePredictor, photo, view
+from tag_own_library import ORANGE, PINK, Colours
 
 from src.inference.predictor import Predictor
 
@@ -41,3 +42,15 @@ def places(tmp_path, fake, monkeypatch):
         view(folder / f"other{number}.png", 0, number)
     photo(folder / "taj.jpg", "red")
     return folder
+
+
+@pytest.fixture
+def album(library, monkeypatch):
+    """The library with four pink photos and two orange ones, of which the network knows none."""
+    monkeypatch.setattr(Predictor, "load", lambda path: Colours())
+    monkeypatch.setattr(Colours, "asked", 0)
+    for number in range(4):
+        photo(library / f"pink{number}.jpg", PINK, side=60 + number)
+    for number in range(2):
+        photo(library / f"orange{number}.jpg", ORANGE, side=70 + number)
+    return library

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from conftest import encode
+from metadata_samples import gps
 from PIL import Image
 
 from src import tag
@@ -81,12 +82,14 @@ def view(path, place, number):
     return photo(path, (place, number, 9), kind="PNG")
 
 
-def photo(path, colour="red", time=None, kind="JPEG", side=64):
+def photo(path, colour="red", time=None, kind="JPEG", side=64, at=None):
     exif = Image.Exif()
     if time:
         exif.get_ifd(0x8769)[0x9003] = time
+    if at:
+        exif[0x8825] = gps(*at)
     path.parent.mkdir(parents=True, exist_ok=True)
-    options = {"exif": exif} if time else {}
+    options = {"exif": exif} if time or at else {}
     path.write_bytes(encode(Image.new("RGB", (side, side), COLOURS.get(colour, colour)), kind, **options))
     return path
 

@@ -15,10 +15,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from api_server import TOKEN
+from api_server import TOKEN, check, data_url, photoprism
 from conftest import encode
 from PIL import Image
-from test_api import check, data_url, photoprism
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "api.md").read_text("utf-8")

@@ -20,8 +20,8 @@ from api_server import (
     form,
     one_server,
     running,
-    wait_until,
 )
+from conftest import wait_until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

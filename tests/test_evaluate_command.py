@@ -1,142 +1,23 @@
-"""An exported model on a tiny data set, and the whole command."""
+"""The whole command `src.evaluate`, with an export that goes by colour and a tiny data set."""
 
 import json
 import shutil
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-import torch
-from conftest import encode, quarters
+from by_colour import COLOURS, write_export
 from PIL import Image
-from torch import nn
 
 from src import evaluate
 from src.data.decoded import content_digest
-from src.data.errors import DataError
-from src.evaluation.metrics import milliseconds
-from src.evaluation.predictions import predict_export
-from src.inference.answers import Answering, Scores
-from src.inference.predictor import Predictor
-from src.inference.report import read_report
-from src.landmarks.table import COLUMNS, describe
+from src.landmarks.table import COLUMNS
+
+pytest_plugins = ("evaluate_fixtures",)
 
 ROOT = Path(__file__).parents[1]
-COLOURS = {"00.Red": (230, 20, 20), "01.Green": (20, 230, 20), "02.Blue_Tower": (20, 20, 230)}
-
-
-class ByColour(nn.Module):
-    """Says which of three colours is strongest."""
-
-    class_names: list[str]
-
-    def __init__(self, class_names):
-        super().__init__()
-        self.class_names = class_names
-        self.sharpness = nn.Parameter(torch.tensor(9.0))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.predict(x)[0]
-
-    @torch.jit.export
-    def predict(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        probabilities = torch.softmax(self.sharpness * x.float().mean(dim=[2, 3]) / 255, dim=1)
-        return probabilities, probabilities.max(dim=1).values
-
-
-def write_export(path, **about):
-    """An export of `ByColour` whose model.json says this, too."""
-    names = list(COLOURS)
-    about |= {"classes": [describe(name).to_dict() for name in names], "known_threshold": 0.8, "size": 32}
-    about |= {"parameters": 9}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*torch.jit.*")
-        scripted = torch.jit.script(ByColour(names).eval())
-        torch.jit.save(scripted, path, _extra_files={"model.json": json.dumps(about)})
-    return path
-
-
-@pytest.fixture
-def export(tmp_path):
-    return write_export(tmp_path / "by_colour.pt", unknown_learnt=[])
-
-
-@pytest.fixture
-def data(tmp_path):
-    """Three classes of five photos in four sizes; one of blue shows red."""
-    for split in ("train", "test"):
-        for name, colour in COLOURS.items():
-            folder = tmp_path / "data" / split / name
-            folder.mkdir(parents=True)
-            for number, size in enumerate([(40, 60), (60, 40), (60, 40), (50, 50), (33, 80)]):
-                wrong = name == "02.Blue_Tower" and number == 0
-                fill = COLOURS["00.Red"] if wrong else colour
-                Image.new("RGB", size, fill).save(folder / f"{number}.jpg")
-    unknown = tmp_path / "unknown" / "deep"
-    unknown.mkdir(parents=True)
-    Image.new("L", (64, 48), 128).save(unknown / "gray.png")
-    Image.new("RGB", (48, 64), "white").save(unknown.parent / "white.webp")
-    (unknown / "notes.txt").write_text("no picture")
-    return tmp_path / "data"
-
-
-def test_predict_export_keeps_the_order_of_the_pictures(export, data):
-    paths = sorted(data.glob("test/*/*.jpg"))
-    labels = [list(COLOURS).index(path.parent.name) for path in paths]
-    predictions = predict_export(Predictor.load(export), paths, labels)
-    assert predictions.paths == [str(path) for path in paths]
-    assert predictions.probabilities.shape == (15, 3)
-    wrong = [path for path, right in zip(paths, predictions.correct, strict=True) if not right]
-    assert wrong == [data / "test" / "02.Blue_Tower" / "0.jpg"]
-    assert predictions.known == pytest.approx(predictions.confidence)
-    unlabelled = predict_export(Predictor.load(export), paths[:2])
-    assert unlabelled.labels.tolist() == [-1, -1]
-
-
-def test_figures_come_from_photos_as_the_app_reads_them(tmp_path):
-    class Recording(Answering):
-        asked: list[Image.Image] = []
-
-        def scores(self, picture):
-            self.asked.append(picture)
-            return Scores(np.array([0.9, 0.1], np.float32), 0.9)
-
-    clear = Image.new("RGBA", (300, 200), (0, 0, 0, 0))
-    files = {"clear.png": encode(clear, "PNG"), "large.jpg": encode(quarters(800, 600))}
-    for name, data in files.items():
-        (tmp_path / name).write_bytes(data)
-    classes = [{"class_name": f"{number}", "name": "A"} for number in range(2)]
-    predictor = Recording({"classes": classes, "known_threshold": 0.5, "size": 48})
-    predict_export(predictor, [tmp_path / name for name in files])
-    side = predictor.short_side
-    seen = [read_report(data, name, short_side=side, thumbnail_side=8) for name, data in files.items()]
-    for asked, report in zip(predictor.asked, seen, strict=True):
-        assert asked.tobytes() == report.picture.tobytes()
-    assert predictor.asked[0].getpixel((0, 0)) == (255, 255, 255)
-    assert min(predictor.asked[1].size) < 2 * side
-
-
-@pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff broken"])
-def test_a_picture_that_cannot_be_read_is_named(export, data, content):
-    broken = data / "test" / "01.Green" / "3.jpg"
-    broken.write_bytes(content)
-    with pytest.raises(DataError, match=r"01\.Green/3\.jpg"):
-        predict_export(Predictor.load(export), sorted(data.glob("test/*/*.jpg")))
-
-
-def test_milliseconds_asks_for_one_picture_at_a_time():
-    class Counting:
-        asked: list[int] = []
-
-        def predict(self, pictures):
-            self.asked.append(len(pictures))
-
-    assert milliseconds(Counting(), Image.new("RGB", (40, 40)), repeats=5) < 100
-    assert set(Counting.asked) == {1}
 
 
 def test_the_command_writes_every_file(export, data, tmp_path, monkeypatch, capsys):

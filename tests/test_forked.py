@@ -6,11 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+from conftest import wait_until
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory
 
@@ -18,13 +18,6 @@ from src.app.forked import ADDRESS, ForkedKernel, ask_for_kernel
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux")
-
-
-def until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "that took too long"
-        time.sleep(0.05)
 
 
 def gone(pid):
@@ -38,7 +31,7 @@ def forking(tmp_path, monkeypatch):
     monkeypatch.setenv(ADDRESS, address)
     monkeypatch.setenv("LANDMARK_PREDICTOR", str(tmp_path / "none"))  # no runtime is loaded
     process = subprocess.Popen([sys.executable, "-m", "src.app.forked", address], cwd=ROOT)
-    until(lambda: Path(address).exists())
+    wait_until(lambda: Path(address).exists())
     yield process
     process.kill()
     process.wait()
@@ -82,7 +75,7 @@ def test_kernels_answer_each_for_itself_and_end_when_they_are_told(managers, for
         assert not await one.is_alive()
         assert await other.is_alive()
         await other.shutdown_kernel(now=True)
-        until(lambda: all(map(gone, pids)))
+        wait_until(lambda: all(map(gone, pids)))
 
     asyncio.run(check())
 
@@ -93,7 +86,7 @@ def test_kernels_end_with_the_process_that_forked_them(managers, forking):
         await manager.start_kernel()
         assert await said_by(manager, "print(1)") == "1\n"
         forking.kill()
-        until(lambda: ForkedKernel.poll(manager.provisioner.process) is not None)
+        wait_until(lambda: ForkedKernel.poll(manager.provisioner.process) is not None)
 
     asyncio.run(check())
 
@@ -106,7 +99,7 @@ def test_what_is_no_request_and_a_kernel_that_fails_harm_nobody(forking):
         assert connection.recv(10) == b""
     failing = {"arguments": ["-f", "/nowhere/at/all.json"], "environment": {}, "folder": "/nowhere"}
     pid = ask_for_kernel(address, failing)
-    until(lambda: gone(pid))
+    wait_until(lambda: gone(pid))
     assert forking.poll() is None
 
 

@@ -45,10 +45,10 @@ FLOODS = {
 def test_xmp_without_end_is_not_read(flood):
     photo = encode(Image.new("RGB", (64, 64)), "WEBP", xmp=FLOODS[flood])
     tracemalloc.start()
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         assert taken(photo) == Taken()
-        seconds, peak = time.perf_counter() - start, tracemalloc.get_traced_memory()[1]
+        seconds, peak = time.process_time() - start, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
     assert seconds < 2
@@ -144,11 +144,11 @@ def test_broken_exif_says_nothing_at_no_cost(broken, kind):
     if kind == "HEIF":
         pytest.importorskip("pillow_heif")
     photo = encode(quarters(), kind, exif=BROKEN_EXIF[broken])
-    start = time.perf_counter()
+    start = time.process_time()
     opened = open_photo(photo)
     assert opened.picture().size == (64, 48)
     assert read_taken(opened) == Taken()
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_a_copy_of_exif_with_entries_of_unknown_type():
@@ -160,10 +160,10 @@ def test_a_copy_of_exif_with_entries_of_unknown_type():
 
 def test_marks_before_exif_without_end():
     block = exif.HEAD * (10**6 // 6) + exif_block()[6:]
-    start = time.perf_counter()
+    start = time.process_time()
     assert exif.Exif(block).orientation == 0
     assert with_position(block, TAJ).startswith(block[: 10**6 - 6])
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_exif_that_is_too_large_to_be_read_stays_as_it_is():
@@ -197,10 +197,10 @@ def flooded(kind: str, count: int) -> bytes:
 @pytest.mark.parametrize("kind", PART)
 def test_parts_without_end_are_refused_at_once(kind):
     assert read_photo(flooded(kind, 1000)).size == (64, 48)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(PhotoError, match="damaged"):
         open_photo(flooded(kind, 2_000_000))
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_resources_of_photoshop_without_end_are_not_read():
@@ -208,9 +208,9 @@ def test_resources_of_photoshop_without_end_are_not_read():
     segment = b"\xff\xed" + struct.pack(">H", len(resources) + 16) + b"Photoshop 3.0\0" + resources
     plain = encode(quarters())
     photo = plain[:2] + segment * 500 + plain[2:]
-    start = time.perf_counter()
+    start = time.process_time()
     assert open_photo(photo).iptc == b""
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_a_png_text_that_unpacks_without_end():

@@ -1,5 +1,6 @@
 """One network for all visitors: its answers, and what a visitor gets where it is late or fails."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -8,37 +9,23 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
-from conftest import quarters
+from api_server import NAMES, Colours
+from conftest import quarters, wait_until
 from PIL import Image
 
 from src.inference import shared as shared_module
-from src.inference.answers import Answering, InferenceError, Scores
+from src.inference.answers import InferenceError
 from src.inference.exporter import add_info
 from src.inference.predictor import Predictor
 from src.inference.report import failure
 from src.inference.shared import INFO, SCORES, SharedPredictor, is_ready, serve
-from src.landmarks.table import describe
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ["Taj Mahal", "Eiffel Tower", "Hawa Mahal"]
 RED, GREEN, BLUE = (Image.new("RGB", (64, 48), colour) for colour in ("red", "lime", "blue"))
-
-
-class Colours(Answering):
-    """Takes red for the Taj Mahal, green for the Eiffel Tower and blue for the Hawa Mahal."""
-
-    def __init__(self):
-        classes = [describe(name.replace(" ", "_")).to_dict() for name in NAMES]
-        super().__init__({"classes": classes, "known_threshold": 0.5, "size": 32})
-
-    def scores(self, picture):
-        return Scores(np.array(picture.getpixel((0, 0)), np.float32) / 255, 0.9)
 
 
 @pytest.fixture
@@ -72,15 +59,16 @@ def network(tiny_export, address):
     started.wait()
 
 
+@contextlib.contextmanager
+def impatient(seconds=0.5):
+    """What is asked meanwhile is not waited for for long; a busy machine may take that for any answer."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared_module, "TIMEOUT", seconds)
+        yield
+
+
 def named(predictor, picture):
     return predictor.predict([picture])[0].guesses[0].landmark.name
-
-
-def wait_until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_shared_network_answers_as_one_of_its_own(network, address, tiny_export):
@@ -146,7 +134,7 @@ def test_threads_of_one_process_are_answered_at_the_same_time(start):
         assert list(pool.map(lambda picture: named(shared, picture), (GREEN, BLUE))) == NAMES[1:3]
 
 
-def test_late_answer_is_never_that_of_the_next_picture(start, monkeypatch):
+def test_late_answer_is_never_that_of_the_next_picture(start):
     released = threading.Event()
 
     class Late(Colours):
@@ -156,8 +144,7 @@ def test_late_answer_is_never_that_of_the_next_picture(start, monkeypatch):
             return super().scores(picture)
 
     shared = start(Late())
-    monkeypatch.setattr(shared_module, "TIMEOUT", 0.5)
-    with pytest.raises(InferenceError, match="does not answer"):
+    with impatient(), pytest.raises(InferenceError, match="does not answer"):
         shared.predict([RED])
     released.set()
     assert [named(shared, picture) for picture in (GREEN, BLUE, RED)] == [NAMES[1], NAMES[2], NAMES[0]]
@@ -249,20 +236,18 @@ def test_exchange_that_always_breaks_is_given_up(address, way):
     assert len(connections) == shared_module.ATTEMPTS + 1
 
 
-def test_answer_that_stops_half_way_is_not_waited_for_for_ever(address, monkeypatch):
-    monkeypatch.setattr(shared_module, "TIMEOUT", 0.5)
+def test_answer_that_stops_half_way_is_not_waited_for_for_ever(address):
     misbehave(address, half_then_nothing)
     shared = SharedPredictor(address)
-    with pytest.raises(InferenceError, match="does not answer"):
+    with impatient(), pytest.raises(InferenceError, match="does not answer"):
         shared.predict([RED])
     assert named(shared, GREEN) == NAMES[1]
 
 
-def test_process_that_does_not_read_is_not_waited_for_for_ever(network, address, monkeypatch):
+def test_process_that_does_not_read_is_not_waited_for_for_ever(network, address):
     shared = SharedPredictor(address)
-    monkeypatch.setattr(shared_module, "TIMEOUT", 0.5)
     network.send_signal(signal.SIGSTOP)  # it reads nothing; the photo fills all buffers
-    with pytest.raises(InferenceError, match="does not answer"):
+    with impatient(), pytest.raises(InferenceError, match="does not answer"):
         shared.predict([Image.new("RGB", (2000, 1500))])
     network.send_signal(signal.SIGCONT)
     assert named(shared, GREEN) == "Eiffel Tower"
@@ -311,9 +296,8 @@ def test_network_ends_with_the_process_that_started_it(tiny_export, address):
     wait_until(lambda: not child.exists() or not child.read_bytes())
 
 
-def test_asking_a_network_that_never_comes_is_given_up(address, monkeypatch):
-    monkeypatch.setattr(shared_module, "TIMEOUT", 0.2)
-    with pytest.raises(InferenceError, match="does not answer"):
+def test_asking_a_network_that_never_comes_is_given_up(address):
+    with impatient(), pytest.raises(InferenceError, match="does not answer"):
         SharedPredictor(address)
 
 

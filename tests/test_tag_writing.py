@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from photo_parts import behind_start, xmp_segment
+from photo_parts import behind_start, c2pa, xmp_segment
 from PIL import Image, features
 from raw_samples import RAW_KINDS, raw
 from tag_library import COLOURS, FakePredictor, contents, photo, run, table
@@ -246,3 +246,13 @@ def test_a_photo_of_every_format_gets_one_line_and_one_sidecar(tmp_path, fake, c
     after = contents(folder)
     assert set(after) - set(before) == {Path(f"{path}.xmp") for path in photos}
     assert {name: after[name] for name in before} == before
+
+
+def test_the_command_says_what_to_do_about_content_credentials(library, tmp_path, capsys):
+    photo = library / "a.jpg"
+    photo.write_bytes(behind_start(photo.read_bytes(), *c2pa(b"signed " * 9)))
+    arguments = ["--write", "copy", "--to", tmp_path / "copies"]
+    assert run(library, *arguments) == 1
+    assert "a.jpg holds Content Credentials (C2PA)" in capsys.readouterr().out
+    assert run(library, *arguments, "--drop-c2pa") == 0
+    assert b"signed" not in (tmp_path / "copies" / "a.jpg").read_bytes()
