@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -188,9 +189,11 @@ def test_writing_one_file_does_not_list_its_folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("naming", ["auto", "stem"])
 @pytest.mark.parametrize("arguments", [["--write", "sidecar"], ["--only-missing"]])
-def test_a_folder_is_listed_once_for_all_its_sidecars(library, monkeypatch, naming, arguments):
-    """With IMG_1.xmp beside each of 4,000 photos, as Lightroom has it, listing took 9 ms for each of them."""
-    monkeypatch.setattr(read_ahead, "THREADS", 1)
+def test_a_folder_is_listed_once_a_step_for_all_its_sidecars(library, monkeypatch, naming, arguments):
+    """With IMG_1.xmp beside each of 4,000 photos, as Lightroom has it, listing took 9 ms for each of them.
+
+    One step looks for positions in sidecars, another writes or chooses.
+    """
     for number in range(9):
         photo(library / f"IMG_{number}.jpg", (200, number, 40))
         if naming == "auto":  # for "stem" none need be there
@@ -200,7 +203,7 @@ def test_a_folder_is_listed_once_for_all_its_sidecars(library, monkeypatch, nami
     if arguments[0] == "--write":
         arguments = [*arguments, "--sidecar-name", naming]
     assert run(library, *arguments) == 0
-    assert len(listed) == len(set(listed)) <= 2
+    assert len(set(listed)) <= 2 and max(Counter(listed).values(), default=0) <= 2
     assert ("--write" in arguments) == (b"Taj Mahal" in sidecar_of(library, 8))
 
 

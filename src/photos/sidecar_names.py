@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Literal, get_args
 
 from src.files import exists, explained
@@ -47,7 +48,13 @@ def listed_once() -> Listing:
 
     Sidecars are not in it, so what the run writes makes it no older. Any number of threads may use it.
     """
-    return lru_cache(maxsize=8)(photos_in)  # more than one, as folders below come in between
+    listed, lock = lru_cache(maxsize=8)(photos_in), Lock()  # more than one, as folders below come in between
+
+    def listing(folder: Path) -> Mapping[str, Sequence[str]]:
+        with lock:  # or all threads that ask for a folder at first would list it
+            return listed(folder)
+
+    return listing
 
 
 def find_sidecar(photo: str | Path, naming: Naming = "auto", listing: Listing = photos_in) -> Path:
