@@ -42,6 +42,7 @@ EXPORT = ROOT / "checkpoints" / "transfer_exported.pt"
 FEW = 100  # photos of the libraries that only the memory is measured with
 FIGURE = ROOT / "docs" / "growth.png"
 KINDS = 10  # different photos of each size; the others are their copies
+CARRIED = ("onnx", "own_space")  # entries for what the file made here does not carry
 BLUE, ORANGE, GREY = "#1f5fa8", "#c2571a", "#5f6670"
 
 
@@ -154,8 +155,9 @@ def with_classes(classes: int, path: Path) -> Predictor:
     examples = torch.randn(len(owners), score.axes.shape[1], generator=chance)
     score.owners, score.examples = owners, torch.nn.functional.normalize(examples)
     landmarks = [info["classes"][0] | {"class_name": name} for name in model.class_names]
+    about = {name: entry for name, entry in info.items() if name not in CARRIED} | {"classes": landmarks}
     with torchscript():
-        torch.jit.save(model, path, _extra_files={ABOUT: json.dumps(info | {"classes": landmarks})})
+        torch.jit.save(model, path, _extra_files={ABOUT: json.dumps(about)})
     return upgrade(path, path)  # the graphs of so many classes
 
 
