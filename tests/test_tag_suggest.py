@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from review_table import change, data_of
 from tag_library import FakePredictor, plain_space, run, seen, view
-from test_tag_review import change, data_of
 
 from src.inference.predictor import Predictor
 from src.inference.report import PhotoReport
