@@ -76,7 +76,7 @@ class Photos:
         self.valid = look(model, [train[i] for i in valid], side)
         self.test = look(model, test, side)
         self.unknown = look(model, unknown, side)
-        self.valid_right = self.valid.logits.argmax(1).numpy() == np.array(labels)[valid]
+        self.valid_labels = np.array(labels)[valid]
         self.test_right = self.test.logits.argmax(1).numpy() == test_labels
         source_of: dict[Path, str | Path] = {}
         for folder in folders:
@@ -169,7 +169,7 @@ def own_score(model: torch.jit.ScriptModule) -> OpenSetScore:
     """The score of an export with its examples, to be fitted anew."""
     old = model.judged.score
     examples, unknown = (torch.zeros(len(one), len(old.center)) for one in (old.examples, old.unknown))
-    score = OpenSetScore(model.judged.temperature, old.center, old.axes, examples, old.owners, unknown)
+    score = OpenSetScore(old.center, old.axes, examples, old.owners, unknown)
     score.load_state_dict(old.state_dict())
     return score
 
@@ -240,7 +240,7 @@ def main() -> None:
     for seed in SEEDS:
         fit = photos.divided(seed)
         to_fit = (photos.unknown.features[fit], photos.unknown.logits[fit])
-        fit_score(regression, photos.valid, photos.valid_right, to_fit)
+        fit_score(regression, photos.valid, photos.valid_labels, to_fit)
         for name, score in scores.items():
             rows += [{"score": name, **row} for row in judged(photos, score, ~fit)]
     details += f"\n\n{len(photos.sources)} photos are divided, {photos.is_landmark.sum()} of other landmarks."

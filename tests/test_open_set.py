@@ -7,7 +7,6 @@ import torch
 from src.models.open_set import NEIGHBOURS, LargestProbability, OpenSetScore
 
 CLASSES, FEATURES, AXES = 4, 6, 5
-TEMPERATURE = 0.7
 CHANCE = np.random.default_rng(0)
 
 
@@ -24,7 +23,7 @@ CENTER, PRINCIPAL = some(FEATURES) / 10, np.linalg.qr(some(FEATURES, AXES))[0]
 @pytest.fixture
 def score():
     arrays = CENTER, PRINCIPAL, EXAMPLES, OWNERS, UNKNOWN
-    return OpenSetScore(TEMPERATURE, *map(torch.from_numpy, arrays))
+    return OpenSetScore(*map(torch.from_numpy, arrays))
 
 
 @pytest.fixture
@@ -43,21 +42,30 @@ def cosines(photo, others):
     return np.sort(second @ first)[::-1]
 
 
-def written_out(photo, logits):
-    """The four signs of one photo."""
-    shares = np.exp(logits / TEMPERATURE) / np.exp(logits / TEMPERATURE).sum()
-    best = shares.argmax()
-    mine = np.equal(OWNERS, best)
+def written_out(photo, logits, known=range(CLASSES)):
+    """The four signs of one photo, where only some of the classes are known."""
+    shares = np.exp(logits) / np.exp(logits[known]).sum()
+    best = max(known, key=lambda one: shares[one])
+    mine, rest = np.equal(OWNERS, best), np.isin(OWNERS, known) & np.not_equal(OWNERS, best)
     own, others, unknown = (
-        cosines(photo, examples)[:3].mean() for examples in (EXAMPLES[mine], EXAMPLES[~mine], UNKNOWN)
+        cosines(photo, examples)[:3].mean() for examples in (EXAMPLES[mine], EXAMPLES[rest], UNKNOWN)
     )
-    return [logits.max(), np.log(shares[best] / (1 - shares[best])), own - unknown, own - others]
+    return [logits[best], np.log(shares[best] / (1 - shares[best])), own - unknown, own - others]
 
 
 @pytest.mark.parametrize("sign", range(4))
 def test_signs_are_those_that_are_written_down(score, photos, sign):
     expected = [written_out(*photo)[sign] for photo in zip(PHOTOS, LOGITS, strict=True)]
     assert score.signs(*photos)[:, sign].numpy() == pytest.approx(np.array(expected), abs=1e-4)
+
+
+@pytest.mark.parametrize("sign", range(4))
+def test_a_class_that_is_hidden_changes_nothing_but_what_is_known(score, photos, sign):
+    hidden = np.arange(10) % CLASSES
+    rest = [np.flatnonzero(np.arange(CLASSES) != one) for one in hidden]
+    expected = [written_out(*photo)[sign] for photo in zip(PHOTOS, LOGITS, rest, strict=True)]
+    found = score.signs(*photos, torch.from_numpy(hidden))[:, sign]
+    assert found.numpy() == pytest.approx(np.array(expected), abs=1e-4)
 
 
 def test_known_is_what_the_weights_make_of_the_signs(score, photos):
@@ -81,7 +89,7 @@ def apart():
     near = near + torch.from_numpy(some(*near.shape)) / 20
     owners = torch.arange(CLASSES).repeat_interleave(NEIGHBOURS)
     examples, unknown = near[: len(owners)], near[len(owners) :]
-    return OpenSetScore(1.0, torch.zeros(CLASSES + 1), torch.eye(CLASSES + 1), examples, owners, unknown)
+    return OpenSetScore(torch.zeros(CLASSES + 1), torch.eye(CLASSES + 1), examples, owners, unknown)
 
 
 def test_a_photo_is_known_the_less_the_nearer_it_is_to_the_unknown_ones(apart):
@@ -110,7 +118,7 @@ def test_the_odds_of_a_network_that_is_quite_sure_are_no_infinity(score, photos)
 def test_weights_travel_with_the_state(score, photos):
     score.set_weights([0.3, -0.2, 4.0, -3.0], -0.6)
     empty = (torch.zeros_like(torch.from_numpy(a)) for a in (CENTER, PRINCIPAL, EXAMPLES, OWNERS, UNKNOWN))
-    other = OpenSetScore(TEMPERATURE, *empty)
+    other = OpenSetScore(*empty)
     other.load_state_dict(score.state_dict())
     assert torch.equal(other(*photos), score(*photos))
 

@@ -118,14 +118,17 @@ def test_weights_are_those_of_a_library_and_known_is_that_of_a_set_of_which_half
 ):
     network = colour_net(2)
     calibration, validated = calibrate(network, exposed, unknown.choose)
-    parts = exposed.valid.dataset.paths, unknown.choose
-    signs = np.concatenate([calibration.score.signs(*seen_by(network, exposed, part)) for part in parts])
-    count, others = map(len, parts)
-    weigh = np.repeat([1.0, 9 * count / others], [count, others])  # one photo in ten shows a landmark
+    photos, labels = exposed.valid.dataset.paths, np.array(exposed.valid.dataset.labels)
+    valid, nothing = (seen_by(network, exposed, part) for part in (photos, unknown.choose))
+    hidden = [part[validated.correct] for part in (*valid, torch.from_numpy(labels))]
+    parts = [calibration.score.signs(*photos) for photos in (valid, nothing, hidden)]
+    signs, (count, empty, others) = np.concatenate(parts), map(len, parts)
+    # of ten photos one shows a landmark, and one shows another landmark
+    weigh = np.repeat([1.0, 8 * count / empty, count / others], [count, empty, others])
     regression = make_pipeline(StandardScaler(), LogisticRegression())
-    right = np.append(validated.correct, [False] * others)
+    right = np.append(validated.correct, [False] * (empty + others))
     regression.fit(signs, right, logisticregression__sample_weight=weigh)
-    in_library = regression.predict_proba(signs)[:, 1]
+    in_library = regression.predict_proba(signs[: count + empty])[:, 1]
     odds = in_library / (1 - in_library) * 9  # of which landmarks are nine times as many
     found = [validated.known, calibration.score(*seen_by(network, exposed, unknown.choose))]
     assert np.concatenate(found) == pytest.approx(odds / (1 + odds), abs=1e-3)

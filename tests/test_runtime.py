@@ -119,7 +119,7 @@ def test_the_background_counts_where_the_export_counts_it(pictures, network, tmp
 def test_an_open_set_score_is_that_of_the_export(pictures, network, tmp_path):
     torch.manual_seed(1)
     axes, examples, unknown = torch.linalg.qr(torch.rand(16, 8))[0], torch.randn(9, 16), torch.randn(5, 16)
-    score = OpenSetScore(1.5, torch.zeros(16), axes, examples, torch.arange(3).repeat(3), unknown)
+    score = OpenSetScore(torch.zeros(16), axes, examples, torch.arange(3).repeat(3), unknown)
     features = torch.from_numpy(extract_features(network, pictures.valid))[:1]
     _, _, stranger, other = score.signs(features, network.head(features))[0].tolist()
     score.set_weights([0.0, 0.0, 30.0, -40.0], 40 * other - 30 * stranger)  # near 0.5, where it is steep

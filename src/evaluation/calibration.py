@@ -30,6 +30,7 @@ from src.models.classifier import Classifier
 from src.models.open_set import NEIGHBOURS, LargestProbability, OpenSetScore
 
 LANDMARK_SHARE = 0.1  # of the library that the threshold is set for
+OTHER_SHARE = 0.1  # and so many of its photos show landmarks that the network does not know
 AIM = 0.97  # of 100 tags there, so many are right
 EXAMPLES = 32  # training photos of a class that travel in the export
 AXES = 128  # of their features
@@ -111,8 +112,8 @@ def calibrate(
     if exposed and choose and validated.correct.any():
         unknown = _seen(network, pictures.as_evaluated(choose, [UNKNOWN] * len(choose)))
         others = _unknown_examples(network, pictures)
-        score = _with_unknown(temperature, places, owners, others)
-        fit_score(score, (features, logits), validated.correct, unknown)
+        score = _with_unknown(places, owners, others)
+        fit_score(score, (features, logits), labels, unknown)
         with torch.inference_mode():
             validated = replace(validated, known=score(features, logits).numpy())
             unknown_known = score(*unknown).numpy()
@@ -151,27 +152,34 @@ def _unknown_examples(network: Classifier, pictures: Pictures) -> Tensor:
     return _seen(network, pictures.plain(unknown.tolist()))[0]
 
 
-def _with_unknown(temperature: float, places: Tensor, owners: Tensor, others: Tensor) -> OpenSetScore:
+def _with_unknown(places: Tensor, owners: Tensor, others: Tensor) -> OpenSetScore:
     """A score that has seen all unknown training photos, and some of every class."""
     unit = nn.functional.normalize(torch.cat([places, others])).numpy()
     fitted = PCA(min(AXES, *unit.shape), svd_solver="full").fit(unit)
     center, axes = torch.from_numpy(fitted.mean_), torch.from_numpy(fitted.components_.T.copy())
-    return OpenSetScore(temperature, center, axes, places, owners, others)
+    return OpenSetScore(center, axes, places, owners, others)
 
 
 def fit_score(
-    score: OpenSetScore, valid: tuple[Tensor, Tensor], right: np.ndarray, unknown: tuple[Tensor, Tensor]
+    score: OpenSetScore, valid: tuple[Tensor, Tensor], labels: np.ndarray, unknown: tuple[Tensor, Tensor]
 ) -> None:
-    """Fit the weights of the signs: is the answer right?, in a library as `LANDMARK_SHARE` says.
+    """Fit the weights of the signs: is the answer right?, in a library as the shares above say.
 
+    Photos of other landmarks are the validation photos that are named rightly, with their own class hidden.
     Then the odds are moved to those of a set half of whose photos show landmarks (Bayes' rule), so that
     ``known`` is what it says of a photo of which nothing else is known.
     """
+    features, logits = valid
+    right = logits.argmax(1).numpy() == labels
+    hide = right if logits.shape[1] > 2 else np.zeros_like(right)  # the last one that is left would be sure
     with torch.inference_mode():
-        signs = torch.cat([score.signs(*valid), score.signs(*unknown)]).numpy()
-    count = len(signs) - len(right)
-    true = np.concatenate([right, np.zeros(count, dtype=bool)])
-    weigh = np.repeat([1.0, (1 / LANDMARK_SHARE - 1) * len(right) / count], [len(right), count])
+        others = score.signs(features[hide], logits[hide], torch.from_numpy(labels[hide]))
+        parts = [one.numpy() for one in (score.signs(*valid), score.signs(*unknown), others)]
+    sizes = [len(part) for part in parts]
+    shares = LANDMARK_SHARE, 1 - LANDMARK_SHARE - OTHER_SHARE, OTHER_SHARE
+    each = [share / max(1, size) for share, size in zip(shares, sizes, strict=True)]
+    signs, weigh = np.concatenate(parts), np.repeat(each, sizes) * len(right) / LANDMARK_SHARE
+    true = np.concatenate([right, np.zeros(sum(sizes[1:]), dtype=bool)])
     scaler = StandardScaler().fit(signs)
     regression = LogisticRegression().fit(scaler.transform(signs), true, sample_weight=weigh)
     weights = regression.coef_[0] / scaler.scale_  # the scaling folded into them

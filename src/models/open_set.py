@@ -29,14 +29,14 @@ class OpenSetScore(nn.Module):
     """Four signs that the likeliest landmark is the right one, and a logistic regression that weighs them.
 
     - the largest logit, which is counted against that of the background class, 0 (`LandmarkLoss`);
-    - the log odds of the largest probability, which other landmarks lower;
+    - the log odds of the largest probability, which other landmarks lower; of the softmax as the network was
+      trained: a temperature that is fitted to landmarks alone makes it surer of others as well;
     - the mean cosine to the nearest training photos of this landmark, less that to the nearest unknown ones
       (nearest neighbours in deep features: arXiv:2204.06507), and less that to those of other landmarks.
 
     Cosines are those of centred features on the axes along which the training photos differ most.
 
     Args:
-        temperature: divides the logits before the softmax.
         center: mean of the normalised features of all examples, ``(F,)``.
         axes: principal axes, orthonormal columns ``(F, D)``.
         examples: features ``(P, F)`` of training photos, at least `NEIGHBOURS` of every class.
@@ -53,16 +53,9 @@ class OpenSetScore(nn.Module):
     bias: Tensor
 
     def __init__(
-        self,
-        temperature: float,
-        center: Tensor,
-        axes: Tensor,
-        examples: Tensor,
-        owners: Tensor,
-        unknown: Tensor,
+        self, center: Tensor, axes: Tensor, examples: Tensor, owners: Tensor, unknown: Tensor
     ) -> None:
         super().__init__()
-        self.temperature = temperature
         self.register_buffer("center", center)
         self.register_buffer("axes", axes)
         self.register_buffer("owners", owners)
@@ -79,13 +72,15 @@ class OpenSetScore(nn.Module):
         """Unit vectors ``(N, D)`` of features ``(N, F)``."""
         return F.normalize((F.normalize(features) - self.center) @ self.axes)
 
-    def signs(self, features: Tensor, logits: Tensor) -> Tensor:
-        """The four signs ``(N, 4)``."""
-        log_shares = torch.log_softmax(logits / self.temperature, dim=1)
-        best, top = log_shares.max(dim=1)
-        odds = best - torch.log((1 - best.exp()).clamp(min=1e-6))
+    def signs(self, features: Tensor, logits: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """The four signs ``(N, 4)``; as if of each photo the class in ``hidden`` ``(N,)`` were not known."""
         place = self.projected(features)
         similar = place @ self.examples.T
+        if hidden is not None:
+            logits = logits.scatter(1, hidden[:, None], -float("inf"))
+            similar = similar.masked_fill(self.owners[None] == hidden[:, None], -1.0)
+        best, top = torch.log_softmax(logits, dim=1).max(dim=1)
+        odds = best - torch.log((1 - best.exp()).clamp(min=1e-6))
         mine = self.owners[None] == top[:, None]
         own = _nearest(similar.masked_fill(~mine, -1.0))
         others = _nearest(similar.masked_fill(mine, -1.0))
