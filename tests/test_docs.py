@@ -77,3 +77,12 @@ def test_the_architecture_names_what_is_there():
         else:
             assert hasattr(importlib.import_module(f"src.{module}"), attribute), name
     assert len(names) >= 5
+
+
+def test_the_image_gets_what_the_dockerfile_copies():
+    """`.dockerignore` leaves out all but what it names: the build stops where one of these is missing."""
+    ignored, *kept = (ROOT / ".dockerignore").read_text("utf-8").split()
+    copies = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    sources = {name for line in copies for name in line.split()}
+    assert ignored == "*" and sources
+    assert sources <= {name.removeprefix("!").removesuffix("/**") for name in kept}
