@@ -158,7 +158,8 @@ def evaluate(args: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`python -m src.evaluate`; returns the exit status, 2 for wrong input."""
-    parser = argparse.ArgumentParser("python -m src.evaluate", description=main.__doc__)
+    about = "Measure an exported network on the test pictures of a data set, and on photos of no landmark."
+    parser = argparse.ArgumentParser("python -m src.evaluate", description=about)
     parser.add_argument("export", type=Path, metavar="EXPORT", help="an exported model (.pt)")
     parser.add_argument("--data", metavar="ROOT", help="data set; found as for training if missing")
     parser.add_argument("--split", choices=("test", "train"), default="test")

@@ -35,7 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--valid-fraction", type=float, help="share of the pictures kept for validation")
     group.add_argument("--split-seed", type=int, help="of the choice of these pictures")
     group.add_argument("--seed", type=int, help="of weights, order and augmentation")
-    group = parser.add_argument_group("settings of the last phase, instead of the recipe's")
+    group = parser.add_argument_group(
+        "settings of the last phase, instead of the recipe's", "explained in src/training/recipes.py"
+    )
     for name, kind in get_type_hints(TrainSettings).items():
         option = f"--{name.replace('_', '-')}"
         if name == "seed":

@@ -1,9 +1,11 @@
 """What README and docs say of commands, files and names is so."""
 
 import importlib
+import json
 import re
 import subprocess
 import sys
+import zipfile
 from functools import cache
 from pathlib import Path
 
@@ -77,3 +79,57 @@ def test_the_architecture_names_what_is_there():
         else:
             assert hasattr(importlib.import_module(f"src.{module}"), attribute), name
     assert len(names) >= 5
+
+
+def test_the_image_gets_what_the_dockerfile_copies():
+    """`.dockerignore` leaves out all but what it names: the build stops where one of these is missing."""
+    ignored, *kept = (ROOT / ".dockerignore").read_text("utf-8").split()
+    copies = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    sources = {name for line in copies for name in line.split()}
+    assert ignored == "*" and sources
+    assert sources <= {name.removeprefix("!").removesuffix("/**") for name in kept}
+
+
+@pytest.mark.parametrize("column", [2, 3], ids=["original", "transfer"])
+def test_figures_are_those_that_the_exports_carry(column):
+    path = ROOT / "checkpoints" / ("original_exported.pt", "transfer_exported.pt")[column - 2]
+    with zipfile.ZipFile(path) as export:
+        [name] = [name for name in export.namelist() if name.endswith("/model.json")]
+        info = json.loads(export.read(name))
+    test = {name: f"{100 * figure:.1f} %" for name, figure in info["test"].items()}
+    right = f"{test['accuracy']} ({test['accuracy_low'][:-2]}–{test['accuracy_high'][:-2]})"
+    size = f"{path.stat().st_size / 1e6:.0f} MB"
+    assert (
+        cells("MODEL_CARD.md", column)
+        >= {
+            "accuracy (95 % interval)": right,
+            "top-5 accuracy": test["top5"],
+            "macro F1": test["macro_f1"],
+            "calibration error (ECE); with the unknown photos": f"{test['ece']}; {test['ece_known']}",
+            "landmark photos answered at the shipped threshold": test["coverage"],
+            "of these answers, right": test["accuracy_answered"],
+            "landmark or unknown, AUROC": f"{info['test']['auroc_unknown']:.3f}",
+            "parameters, file": f"{info['parameters'] / 1e6:.1f} M, {size}",
+        }.items()
+    )
+    assert (
+        cells("README.md", column)
+        >= {
+            "2,141 test photos: landmark right (95 % interval)": right,
+            "where it may stay silent: photos answered": test["coverage"],
+            "– of these answers, right": test["accuracy_answered"],
+            "size of the file": size,
+        }.items()
+    )
+
+
+def cells(page: str, column: int) -> set[tuple[str, str]]:
+    """First cell and that of a column, of each row of a page's tables; without bold print."""
+    rows = [line.replace("**", "").split("|") for line in (ROOT / page).read_text("utf-8").splitlines()]
+    return {(row[1].strip(), row[column].strip()) for row in rows if len(row) == 5}
+
+
+def test_results_say_of_each_section_which_model_it_is_of():
+    about, *sections = (ROOT / "benchmarks" / "RESULTS.md").read_text("utf-8").split("\n## ")
+    named = re.findall(r'"([^"]+)"', " ".join(about.split()))
+    assert sorted(named) == sorted(section.split("\n")[0] for section in sections)
