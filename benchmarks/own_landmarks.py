@@ -29,12 +29,18 @@ from src.inference.own import Example, Own, Taught
 from src.inference.predictor import Predictor
 from src.inference.teaching import see
 from src.landmarks.answer import Answer
+from src.landmarks.evidence import Taken
 from src.landmarks.table import Landmark
 
 PLACES, DRAWS, EXAMPLES = (2, 12), 10, (1, 3, 5, 10)
 # built-in answers lost, unknown photos answered: what may be, with a single example and with more
 LOST, MORE = (0.002, 0.002), (0.0025, 0.004)
 VALID = 0.1  # of the training photos, as in the recipe
+FEW, ALL = 20, 1000  # photos of each new place in a library, at most
+TABLE = (
+    "| places | examples | right | wrong | answered before | told apart | built-in | no landmark |",
+    "| --- " * 8 + "|",
+)
 MANY = 1000  # own landmarks whose cost is measured
 
 
@@ -196,16 +202,25 @@ def named(answers: Sequence[Answer]) -> np.ndarray:
     return np.array(names)
 
 
-def measure(one: Draw, places: Sequence[str], known: Photos, unknown: Photos, constants: dict) -> list[float]:
-    """Shares of photos of new places, rightly and wrongly named among them; and what changed for others."""
+def measure(
+    one: Draw, places: Sequence[str], known: Photos, unknown: Photos, constants: dict, often: int = 0
+) -> list[float]:
+    """Shares of photos of new places, rightly and wrongly named among them; and what changed for others.
+
+    With ``often``, all are of one library, with so many photos of each new place at most.
+    """
     for name, value in constants.items():
         setattr(owning, name, value)
-    part = one.rest.of(np.isin(one.rest.labels, places))
-    before, after = named(known.answers), named(one.own.judge(known.answers))
-    silent, spoken = named(unknown.answers), named(one.own.judge(unknown.answers))
+    part, own = one.rest.of(np.isin(one.rest.labels, places)), one.own
+    if often:
+        part = part.of(_at_most(often, part.labels))
+        library = [*part.answers, *known.answers, *unknown.answers]
+        own = own.adapted([[(str(i), answer, Taken()) for i, answer in enumerate(library)]])
+    before, after = named(known.answers), named(own.judge(known.answers))
+    silent, spoken = named(unknown.answers), named(own.judge(unknown.answers))
     found = [np.nan] * 4
     if part.answers:  # of few places, none may be among these
-        told, numbers = named(one.own.judge(part.answers)), signs(one.own, part)[1]
+        told, numbers = named(own.judge(part.answers)), signs(own, part)[1]
         right, nearest = told == part.labels, np.array(one.names)[numbers] == part.labels
         found = [
             right.mean(),
@@ -218,6 +233,13 @@ def measure(one: Draw, places: Sequence[str], known: Photos, unknown: Photos, co
         (after == known.labels).mean() - (before == known.labels).mean(),
         (spoken != "").mean() - (silent != "").mean(),
     ]
+
+
+def _at_most(count: int, labels: np.ndarray) -> np.ndarray:
+    """A mask of so many of each label, drawn by chance."""
+    order = np.random.default_rng(0).permutation(len(labels))
+    chosen = [row for label in np.unique(labels) for row in order[labels[order] == label][:count]]
+    return np.isin(np.arange(len(labels)), chosen)
 
 
 def cost(predictor: Predictor, examples: Sequence[Example], photos: Photos) -> str:
@@ -265,24 +287,33 @@ def main() -> None:
     }
     everything = [one for some in draws.values() for one in some]
     halves = names[::2], names[1::2]
-    lines = [
-        "| places | examples | right | wrong | answered before | told apart | built-in | no landmark |",
-        "| --- " * 8 + "|",
-    ]
     constants = [fit(everything, half, *to_choose) for half in halves]
-    for (places, count), some in draws.items():
-        found = [
-            measure(one, halves[1 - half], *to_judge, constants[half]) for half in (0, 1) for one in some
-        ]
-        mean, spread = np.nanmean(found, axis=0), np.nanstd(found, axis=0)
-        cells = [
-            f"{m:+.1%}" if column > 3 else f"{m:.1%} ± {s:.1%}"
-            for column, (m, s) in enumerate(zip(mean, spread, strict=True))
-        ]
-        lines.append(f"| {places} | {count} | {' | '.join(cells)} |")
+    lines = []
+    for often in (0, FEW, ALL):
+        heading = (
+            f"**In a library with up to {often:,} photos of each place:**" if often else "**Photo by photo:**"
+        )
+        lines += [f"\n{heading}\n", *TABLE]
+        for (places, count), some in draws.items():
+            found = [
+                measure(one, halves[1 - half], *to_judge, constants[half], often)
+                for half in (0, 1)
+                for one in some
+            ]
+            lines.append(row(places, count, found))
     lines.append(f"\n{MANY:,} own landmarks take {cost(predictor, examples, to_judge[0])} ms a photo more.")
     write_section("Own landmarks", main_about(len(names)), "\n".join(lines))
     print("All new places:", fit(everything, names, *to_choose))
+
+
+def row(places: int, count: int, found: Sequence[Sequence[float]]) -> str:
+    """Mean and spread over the draws."""
+    mean, spread = np.nanmean(found, axis=0), np.nanstd(found, axis=0)
+    cells = [
+        f"{m:+.1%}" if column > 3 else f"{m:.1%} ± {s:.1%}"
+        for column, (m, s) in enumerate(zip(mean, spread, strict=True))
+    ]
+    return f"| {places} | {count} | {' | '.join(cells)} |"
 
 
 def main_about(places: int) -> str:
@@ -296,7 +327,8 @@ def main_about(places: int) -> str:
         figures: mean ± standard deviation of {DRAWS} draws on both halves. *Right* and *wrong* are named
         so; *answered before* were given a built-in landmark, always wrongly; *told apart* is whether the
         most similar own landmark is the right one, whatever is said. The last two are how many points more
-        photos of built-in landmarks are named rightly, and more photos of no landmark are named at all."""
+        photos of built-in landmarks are named rightly, and more photos of no landmark are named at all.
+        In a library, which is all these photos together, those that surely show a place are examples, too."""
 
 
 if __name__ == "__main__":

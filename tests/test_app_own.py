@@ -22,6 +22,7 @@ from PIL import Image
 
 from src.app.correcting import Form, read_position
 from src.app.page import LandmarkApp
+from src.inference.own import Own
 from src.inference.predictor import Predictor
 from src.landmarks.evidence import Taken
 
@@ -272,3 +273,22 @@ def test_the_button_says_what_it_is_for(app):
     assert [part.name.value for part in inside(red) if isinstance(part, Form)] == ["Ga"]
     button(first, "Take back").click()
     assert [asking(card) for card in (first, second)] == [["Name this place"]] * 2
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_photos_of_an_upload_are_judged_by_each_other(predictor, monkeypatch, together):
+    offered = []
+    adapted = Own.adapted
+
+    def watched(own, photos):
+        offered.append([content for some in photos for content, *_ in some])
+        return adapted(own, photos)
+
+    monkeypatch.setattr(Own, "adapted", watched)
+    app = LandmarkApp(predictor, together=together)
+    send(app, ("a.jpg", CYAN), ("b.jpg", CYAN_TOO))
+    teach(app.cards[0], **GARDEN)
+    assert headline(app.cards[1]) == "Grandma's garden"
+    digests = [card.report.digest for card in app.cards]
+    assert [one for one in offered if one == digests] == offered
+    assert bool(offered) == together

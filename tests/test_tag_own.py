@@ -25,7 +25,7 @@ from tag_own_library import (
 from src import tag
 from src.inference.own import Own, Taught
 from src.inference.own_file import NAME, save_own
-from src.inference.report import PhotoReport, final_answers
+from src.inference.report import PhotoReport, content_of, final_answers
 from src.inference.space import packed
 from src.landmarks.answer import Answer, Guess
 from src.landmarks.table import Landmark
@@ -166,3 +166,25 @@ def test_an_export_that_cannot_be_taught_says_so(library, capsys):
         )
         teach(HOUSE, example_of(PINK))
     assert run(library, "--own", NAME) == 2
+
+
+def test_photos_of_a_library_are_judged_by_each_other_but_for_those_a_person_decided_on(album, monkeypatch):
+    offered = []
+
+    def watched(own, photos):
+        seen = [list(some) for some in photos]
+        offered.append({content for some in seen for content, *_ in some})
+        return adapted(own, seen)
+
+    adapted = Own.adapted
+    monkeypatch.setattr(Own, "adapted", watched)
+    teach(HOUSE, example_of(PINK))
+    run(album)
+    pink = content_of((album / "pink1.jpg").read_bytes())
+    assert pink in offered[-1] and len(offered[-1]) > 5
+    say(("pink1.jpg", "no", ""))
+    run(album, "--write", "sidecar")
+    assert offered[-1] == offered[0] - {pink}
+    runs = len(offered)
+    run(album, "--no-outings")
+    assert len(offered) == runs

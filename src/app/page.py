@@ -24,7 +24,7 @@ from src.app.uploads import Upload, UploadArea
 from src.app.wording import alert, apology, counted
 from src.inference.answers import Answering, InferenceError
 from src.inference.own_file import NAME
-from src.inference.report import answer_report, failure, final_answers, read_report
+from src.inference.report import answer_report, answers_of, failure, final_answers, read_report
 from src.inference.shared import ADDRESS, SharedPredictor
 from src.landmarks.table import Landmark, read_landmarks
 from src.landmarks.worldmap import OUTLINE
@@ -171,12 +171,15 @@ class LandmarkApp(widgets.VBox):
     def _revise(self, upload: Sequence[widgets.Widget]) -> None:
         """Show the final answers of an upload; more photos may follow, and all are revised then."""
         cards = [card for card in upload if isinstance(card, PhotoCard)]
+        reports, own = [card.report for card in cards], self.mine.own
+        if own and self._together:
+            own = own.adapted([answers_of(reports)])
         revised = final_answers(
-            [card.report for card in cards],
+            reports,
             self._predictor.known_threshold,
             len(self._predictor.landmarks),
             together=self._together,
-            own=self.mine.own,
+            own=own,
         )
         for card, answer in zip(cards, revised, strict=True):
             card.show(answer)

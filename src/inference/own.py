@@ -9,7 +9,7 @@ photos of the places that a person teaches.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from src.inference.answers import Answering
 from src.inference.space import Space, unit, unpacked
 from src.landmarks.answer import Answer, Guess
+from src.landmarks.evidence import Taken, out_of_sight
 from src.landmarks.table import Landmark, describe
 
 GUESSES = 5
@@ -24,6 +25,8 @@ RIVALS = 10  # own landmarks whose examples are looked at one by one: those with
 STRANGERS = 5  # photos of no landmark, the nearest ones, whose mean cosine to an own landmark counts
 SHOWN = 3  # own landmarks among the guesses, at most: the most similar ones
 BATCH = 500  # photos that are compared at a time: some 10 MB
+SURE = 1.5  # evidence beyond what is needed, from which a photo of a library is an example there
+ADOPTED = 60  # such photos of an own landmark at most, the surest ones
 NEGLIGIBLE = 0.01  # probability below which an answer stays as it was
 # Of the signs in `Own._signs`, where the network names nothing, and where it names a landmark; and the
 # evidence from which an own one is named then: one with a single example, and others, of which more is known.
@@ -111,6 +114,7 @@ class Own:
         self, space: Space, taught: Mapping[str, Taught], built_in: Sequence[Landmark], threshold: float
     ) -> None:
         self._space, self._threshold = space, threshold
+        self._taught, self._network = taught, built_in
         if any(len(e.features) != len(space.center) for one in taught.values() for e in one.examples):
             raise OwnError("The own landmarks do not fit this export: teach them again from their photos.")
         names = [landmark.name for landmark in built_in]
@@ -136,6 +140,32 @@ class Own:
     def beside(cls, model: Answering, taught: Mapping[str, Taught]) -> Own:
         """Own landmarks beside those of a model that has a space."""
         return cls(model.space(), taught, model.landmarks, model.known_threshold)
+
+    def adapted(self, photos: Iterable[Sequence[tuple[str, Answer, Taken]]]) -> Own:
+        """These own landmarks for one library: its photos that surely show one are examples of it, too.
+
+        Self-training (pseudo-labels: Lee, ICML workshop 2013): photos that look like the few examples find
+        others that look like these. It holds for the library that it was made with, and is kept nowhere.
+
+        Args:
+            photos: of each its digest, the model's answer, and where it was taken; some at a time. Copies
+                count once, and examples are no others.
+        """
+        known = {example.content for one in self._taught.values() for example in one.examples}
+        surest: list[dict[str, tuple[float, Example]]] = [{} for _ in self.landmarks]
+        for some in photos:
+            for i, (best, *_) in self.compare([answer for _, answer, _ in some]):
+                (content, answer, taken), found = some[i], surest[best.number]
+                evidence, landmark = self._evidence(best, answer), self.landmarks[best.number]
+                if evidence >= SURE and content not in known and not out_of_sight(taken, landmark):
+                    found[content] = evidence, Example(content, "", answer.features)
+                    if len(found) > ADOPTED:
+                        del found[min(found, key=lambda one: found[one][0])]
+        taught = {
+            name: Taught(one.landmark, (*one.examples, *(example for _, example in found.values())))
+            for (name, one), found in zip(self._taught.items(), surest, strict=True)
+        }
+        return Own(self._space, taught, self._network, self._threshold)
 
     def judge(self, answers: Sequence[Answer]) -> list[Answer]:
         """The answers with own landmarks among their guesses, where a photo looks like one.
@@ -223,11 +253,14 @@ class Own:
 
         Which share of a library shows own landmarks is not known, and moves the odds anyway (Bayes' rule).
         """
-        spoken = answer.recognised and answer.guesses[0].landmark != self.landmarks[similar.number]
-        evidence = float(WEIGHTS[int(spoken)] @ similar.signs)
-        several = len(self._examples[similar.number]) > 1
-        log_odds = evidence - NEEDED[int(spoken)][int(several)] + _log_odds(self._threshold)
+        log_odds = self._evidence(similar, answer) + _log_odds(self._threshold)
         return Guess(self.landmarks[similar.number], 1 / (1 + math.exp(-log_odds)))
+
+    def _evidence(self, similar: Similar, answer: Answer) -> float:
+        """That the photo shows an own landmark, as log odds, beyond what it takes to name it."""
+        spoken = answer.recognised and answer.guesses[0].landmark != self.landmarks[similar.number]
+        several = len(self._examples[similar.number]) > 1
+        return float(WEIGHTS[int(spoken)] @ similar.signs) - NEEDED[int(spoken)][int(several)]
 
     def fit(self, name: str) -> Fit:
         """How well one of the own landmarks is known, see `Fit`."""

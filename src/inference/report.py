@@ -81,6 +81,11 @@ def answer_report(report: PhotoReport, predictor: Answering) -> PhotoReport:
     return replace(report, answer=answer, picture=None)
 
 
+def answers_of(reports: Sequence[PhotoReport]) -> list[tuple[str, Answer, Taken]]:
+    """Digest and answer of each photo, and where it was taken, for `Own.adapted`."""
+    return [(one.digest, one.answer, one.taken) for one in reports if one.answer is not None]
+
+
 def final_answers(
     reports: Sequence[PhotoReport],
     threshold: float,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from src.files import printable
 from src.inference.answers import Answering
 from src.inference.own import Own
-from src.inference.report import final_answers
+from src.inference.report import answers_of, final_answers
 from src.landmarks.tags import Language, Tags, model_name, tags_for
 from src.library.catalog import Catalog
 from src.library.records import Record, record_of
@@ -35,7 +35,8 @@ def make_records(
         predictor: what the answers came from.
         model: its name in the catalog.
         min_confidence: the smallest ``known`` that counts as recognised, if not the model's own.
-        together: whether photos of one folder are evidence for each other.
+        together: whether photos of one folder are evidence for each other, and those that surely show an
+            own landmark for all others; what a person decided on is no such evidence.
         language: of the landmark's name in tags, see `tags_for`.
         files: where the photos are, if not in folders of this machine.
         own: the person's own landmarks; they need a catalog with `Catalog.features`.
@@ -44,6 +45,10 @@ def make_records(
     name = model_name(predictor.info)
     landmarks = {landmark.class_name: landmark for landmark in predictor.landmarks}
     takeout = Takeout(files or LocalFiles())
+    if own and together:
+        decided, folders = catalog.decisions(), catalog.folders(model, landmarks, threshold)
+        free = ([report for report in reports if report.digest not in decided] for reports, _ in folders)
+        own = own.adapted(answers_of(reports) for reports in free)
     for reports, errors in catalog.folders(model, landmarks, threshold):
         if files is None:
             reports = add_sidecar_spots(reports)
