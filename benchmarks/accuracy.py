@@ -38,7 +38,7 @@ from src.inference.predictor import Predictor
 from src.landmarks.evidence import distance_between
 from src.landmarks.table import describe
 from src.models.classifier import Classifier
-from src.models.ensemble import Ensemble
+from src.models.ensemble import combined
 from src.models.pretrained import BACKBONES, build_transfer
 from src.models.scratch import LandmarkNet, NetSettings
 from src.models.tta import TTA, Views
@@ -109,8 +109,7 @@ def measure(
         folder = run.with_name(f"{run.name}{number}") if number else run
         history, pictures = run_recipe(model, recipe, root, folder, unknown=learn)
         minutes += history.seconds.sum() / 60
-    network = models[0] if len(models) == 1 else Ensemble(models)
-    augmented = TTA(network, Views(recipe.again, recipe.blurred_side, background=bool(learn)))
+    augmented = TTA(combined(models), Views(recipe.again, recipe.blurred_side, background=bool(learn)))
     calibration, validated = calibrate(augmented, pictures, unknown.choose, recipe.coverage)
     predictor = export(augmented, pictures, run / "export.pt", calibration)
     test = predict_export(predictor, pictures.test.dataset)
