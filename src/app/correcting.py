@@ -94,9 +94,7 @@ class Form(widgets.VBox):
 
     def __init__(self, taken: Taken, landmarks: Sequence[Landmark], confirm: Callable[[Form], None]) -> None:
         self._names = Names(landmarks)
-        camera = None
-        if taken.latitude is not None and taken.longitude is not None:
-            camera = (taken.latitude, taken.longitude)
+        camera = taken.position
         self.name = widgets.Combobox(
             description="Which place is it?",
             placeholder="Search, or write a name of your own",

@@ -101,10 +101,7 @@ def place_text(revised: Revised, taken: Taken, *, said: bool = False) -> str:
     Args:
         said: whether a person named the landmark; else the picture alone gives it away.
     """
-    answer = revised.answer
-    camera = None
-    if taken.latitude is not None and taken.longitude is not None:
-        camera = (taken.latitude, taken.longitude)
+    answer, camera = revised.answer, taken.position
     landmark = answer.guesses[0].landmark if answer.recognised else None
     position = _position(landmark) if landmark else ""
     lines = [position] if position else []
@@ -139,16 +136,16 @@ def percent(probability: float) -> str:
 
 
 def _position(landmark: Landmark) -> str:
-    if landmark.latitude is None or landmark.longitude is None:
+    if landmark.position is None:
         return ""
-    extent = landmark.extent_km or 0
+    (latitude, longitude), extent = landmark.position, landmark.extent_km or 0
     around = f", about {extent:,.0f} km across" if extent >= 2 else ""
     street = (
-        f"https://www.openstreetmap.org/?mlat={landmark.latitude:.5f}&amp;mlon={landmark.longitude:.5f}"
-        f"#map={_street_zoom(extent)}/{landmark.latitude:.5f}/{landmark.longitude:.5f}"
+        f"https://www.openstreetmap.org/?mlat={latitude:.5f}&amp;mlon={longitude:.5f}"
+        f"#map={_street_zoom(extent)}/{latitude:.5f}/{longitude:.5f}"
     )
     link = f'<a href="{street}" target="_blank" rel="noopener noreferrer">OpenStreetMap</a>'
-    return f"{degrees(landmark.latitude, landmark.longitude)}{around} · {link}"
+    return f"{degrees(latitude, longitude)}{around} · {link}"
 
 
 def _street_zoom(extent_km: float) -> int:
