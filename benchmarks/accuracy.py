@@ -33,6 +33,7 @@ from src.evaluate import labelled
 from src.evaluation.calibration import calibrate
 from src.evaluation.metrics import figures
 from src.evaluation.predictions import Predictions, predict_export
+from src.inference.export_file import EXPORT
 from src.inference.exporter import export
 from src.inference.predictor import Predictor
 from src.landmarks.evidence import distance_between
@@ -45,8 +46,6 @@ from src.models.tta import TTA, Views
 from src.training.recipes import RECIPES, Recipe, TrainSettings
 from src.training.runs import run_recipe
 
-HERE = Path(__file__).parent
-EXPORT = HERE.parent / "checkpoints" / "transfer_exported.pt"
 FIGURES = (
     "accuracy", "top5", "macro_f1", "ece",
     "auroc_unknown", "coverage", "answered_unknown", "accuracy_answered",
@@ -143,7 +142,7 @@ def baselines(root: Path, unknown: UnknownPhotos, runs: Path, options: argparse.
         [model], frozen, root, runs / "frozen", unknown, False
     )
     for name in ("original", "transfer"):
-        predictor = Predictor.load(HERE.parent / f"checkpoints/{name}_exported.pt")
+        predictor = Predictor.load(EXPORT.with_name(f"{name}_exported.pt"))
         paths, labels, _ = list_pictures(root / "test")
         tested = figures(
             predict_export(predictor, paths, labels),
