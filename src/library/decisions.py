@@ -23,7 +23,7 @@ from src.inference.own_file import LONGEST
 from src.landmarks.evidence import Taken
 from src.landmarks.table import Landmark, describe
 from src.landmarks.tags import Language, Tags, clean, confirmed_tags
-from src.library.records import Record, unguarded
+from src.library.records import Record, facts_of, unguarded
 
 COLUMNS = ("approve", "landmark", "correct", "probability", "probability_alone", "country", "path", "content")
 _YES, _NO = ("yes", "y", "true", "1", "x"), ("no", "n", "false", "0", "")
@@ -231,17 +231,7 @@ def corrected(
         if decision and decision.correct and not record.error:
             landmark = names.find(decision.correct)
             tags = confirmed_tags(landmark, model, language)
-            record = replace(
-                record,
-                landmark=landmark.name,
-                probability=1.0,
-                city=landmark.city,
-                country=landmark.country,
-                latitude=landmark.latitude,
-                longitude=landmark.longitude,
-                extent_km=landmark.extent_km,
-                tags=tags.keywords,
-            )
+            record = replace(record, probability=1.0, **facts_of(landmark, tags))
         yield record, tags, content
 
 
