@@ -186,9 +186,7 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
 
     def records(own: Own | None) -> Iterator[tuple[Record, Tags | None, str]]:
         together = not args.no_outings
-        found = make_records(
-            catalog, predictor, model, args.min_confidence, together, args.language, files, own
-        )
+        found = make_records(catalog, predictor, model, threshold, together, args.language, files, own)
         return corrected(found, kept, names, model_name(predictor.info), args.language)
 
     catalog.save_records(watched(records(before), records(own), changes) if args.learn else records(own))
