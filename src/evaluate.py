@@ -101,6 +101,19 @@ def load_predictor(export: Path, landmarks: Sequence[Path]) -> Predictor:
     return predictor
 
 
+def _unknown(args: argparse.Namespace, info: Mapping) -> list[Path]:
+    """The photos of no landmark that judge an export; says which do not."""
+    photos: list[Path] = []
+    for folder in args.unknown:
+        kept, left_out = not_learnt(info, folder)
+        photos += kept
+        if left_out:
+            print(f"{left_out} of {left_out + len(kept)} photos in {folder} were learnt from: not judged.")
+        elif "unknown_learnt" not in info:
+            print(f"{args.export} does not say which photos it learnt from: all of {folder} are judged.")
+    return photos
+
+
 def evaluate(args: argparse.Namespace) -> None:
     """What the command line asks for. DataError or OSError for wrong input."""
     from src.data.folders import find_data_set
@@ -115,14 +128,7 @@ def evaluate(args: argparse.Namespace) -> None:
     if len({one.resolve().name for one in args.also}) < len(args.also):
         raise DataError("Two folders of --also have one name, which tells their figures apart: rename one.")
     further = {one: labelled(one, known, known_only=args.known_only) for one in args.also}
-    photos: list[Path] = []
-    for one in args.unknown:
-        kept, left_out = not_learnt(predictor.info, one)
-        photos += kept
-        if left_out:
-            print(f"{left_out} of {left_out + len(kept)} photos in {one} were learnt from: not judged.")
-        elif "unknown_learnt" not in predictor.info:
-            print(f"{args.export} does not say which photos it learnt from: all of {one} are judged.")
+    photos = _unknown(args, predictor.info)
 
     predictions = predict_export(predictor, paths, labels)
     unknown = predict_export(predictor, photos) if photos else None
