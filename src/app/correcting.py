@@ -114,7 +114,9 @@ class Form(widgets.VBox):
         own = [classed(self.position, "lt-position"), widgets.HTML(picture), self.tags]
         self._own = classed(widgets.VBox(own), "lt-own")
         self._found = classed(widgets.HTML(), "lt-found")
-        self.buttons = classed(widgets.HBox([_primary("Confirm", lambda: confirm(self))]), "lt-answers")
+        button = classed(widgets.Button(description="Confirm"), "lt-confirm")
+        button.on_click(lambda _button: confirm(self))
+        self.buttons = classed(widgets.HBox([button]), "lt-answers")
         super().__init__([self.name, self._found, self._own, self.buttons])
         classed(self, "lt-form")
         self.name.on_msg(_on_enter(lambda: self._go_on(confirm)))
@@ -177,12 +179,6 @@ def read_position(text: str) -> tuple[float, float] | tuple[None, None]:
         if is_on_earth(latitude, longitude):
             return latitude, longitude
     raise ValueError("This is no position: write latitude and longitude, such as 48.8584, 2.2945.")
-
-
-def _primary(label: str, press: Callable[[], object]) -> widgets.Button:
-    button = classed(widgets.Button(description=label), "lt-confirm")
-    button.on_click(lambda _button: press())
-    return button
 
 
 def _on_enter(press: Callable[[], object]) -> Callable[[object, dict, list], None]:
