@@ -145,21 +145,27 @@ def evaluate(args: argparse.Namespace) -> None:
     write_results(out, result, predictions, unknown, kinds)
     print(f"{args.export} on {len(paths)} photos of {len(set(labels))} landmarks in {folder}\n")
     print(compare({args.export.stem: result}).T.to_string(header=False))
-    for one in further:
-        n, accuracy, *_, coverage, right = (result[f"{key}_{one.resolve().name}"] for key in ALSO)
-        print(
-            f"{one}: {accuracy:.1%} of {n} photos, {coverage:.1%} answered, {right or 0:.1%} of these right"
-        )
+    _print_details(args.also, result, kinds, most_confused(predictions, 5))
+    print(f"\nTables and pictures are in {out}.")
+
+
+def _print_details(
+    also: Sequence[Path], result: Mapping, kinds: pd.DataFrame | None, mistakes: pd.DataFrame
+) -> None:
+    """Print what a row of figures has no place for."""
+    for folder in also:
+        n, accuracy, *_, coverage, right = (result[f"{key}_{folder.resolve().name}"] for key in ALSO)
+        of_these = f"{coverage:.1%} answered, {right or 0:.1%} of these right"
+        print(f"{folder}: {accuracy:.1%} of {n} photos, {of_these}")
     if result["precision_at"]:
         shares = ", ".join(f"{value:.0%} at {share}" for share, value in result["precision_at"].items())
         print(f"Right among the tags of a library by its share of landmark photos: {shares}")
     if kinds is not None and len(kinds) > 1:
         kinds["answered"] = kinds["answered"].map("{:.1%}".format)
         print("\nPhotos of no landmark", kinds.to_string(index=False), sep="\n")
-    if len(mistakes := most_confused(predictions, 5)):
+    if len(mistakes):
         mistakes["share"] = mistakes["share"].map("{:.0%}".format)
         print("\nCommonest mistakes", mistakes.to_string(index=False), sep="\n")
-    print(f"\nTables and pictures are in {out}.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
