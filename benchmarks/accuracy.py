@@ -33,20 +33,19 @@ from src.evaluate import labelled
 from src.evaluation.calibration import calibrate
 from src.evaluation.metrics import figures
 from src.evaluation.predictions import Predictions, predict_export
+from src.inference.export_file import EXPORT
 from src.inference.exporter import export
 from src.inference.predictor import Predictor
 from src.landmarks.evidence import distance_between
 from src.landmarks.table import describe
 from src.models.classifier import Classifier
-from src.models.ensemble import Ensemble
+from src.models.ensemble import combined
 from src.models.pretrained import BACKBONES, build_transfer
 from src.models.scratch import LandmarkNet, NetSettings
 from src.models.tta import TTA, Views
 from src.training.recipes import RECIPES, Recipe, TrainSettings
 from src.training.runs import run_recipe
 
-HERE = Path(__file__).parent
-EXPORT = HERE.parent / "checkpoints" / "transfer_exported.pt"
 FIGURES = (
     "accuracy", "top5", "macro_f1", "ece",
     "auroc_unknown", "coverage", "answered_unknown", "accuracy_answered",
@@ -109,8 +108,7 @@ def measure(
         folder = run.with_name(f"{run.name}{number}") if number else run
         history, pictures = run_recipe(model, recipe, root, folder, unknown=learn)
         minutes += history.seconds.sum() / 60
-    network = models[0] if len(models) == 1 else Ensemble(models)
-    augmented = TTA(network, Views(recipe.again, recipe.blurred_side, background=bool(learn)))
+    augmented = TTA(combined(models), Views(recipe.again, recipe.blurred_side, background=bool(learn)))
     calibration, validated = calibrate(augmented, pictures, unknown.choose, recipe.coverage)
     predictor = export(augmented, pictures, run / "export.pt", calibration)
     test = predict_export(predictor, pictures.test.dataset)
@@ -144,7 +142,7 @@ def baselines(root: Path, unknown: UnknownPhotos, runs: Path, options: argparse.
         [model], frozen, root, runs / "frozen", unknown, False
     )
     for name in ("original", "transfer"):
-        predictor = Predictor.load(HERE.parent / f"checkpoints/{name}_exported.pt")
+        predictor = Predictor.load(EXPORT.with_name(f"{name}_exported.pt"))
         paths, labels, _ = list_pictures(root / "test")
         tested = figures(
             predict_export(predictor, paths, labels),

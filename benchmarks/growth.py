@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from src.data.decoded import read_picture
 from src.data.folders import find_data_set, list_pictures
 from src.evaluation.calibration import EXAMPLES
-from src.inference.export_file import ABOUT, read_export
+from src.inference.export_file import ABOUT, EXPORT, read_export
 from src.inference.exported import torchscript
 from src.inference.exporter import upgrade
 from src.inference.predictor import Predictor
@@ -38,7 +38,6 @@ from src.inference.report import answer_report, read_report
 from src.inference.torchscript import load_script
 from src.library.read_ahead import THUMBNAIL_SIDE
 
-EXPORT = ROOT / "checkpoints" / "transfer_exported.pt"
 FEW = 100  # photos of the libraries that only the memory is measured with
 FIGURE = ROOT / "docs" / "growth.png"
 KINDS = 10  # different photos of each size; the others are their copies

@@ -31,12 +31,11 @@ from report import write_section
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src.data.folders import find_data_set, list_pictures
-from src.inference.export_file import SUMS
+from src.inference.export_file import EXPORT, SUMS
 from src.inference.predictor import Predictor
 from src.models.checkpoints import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
-EXPORT = ROOT / "checkpoints" / "transfer_exported.pt"
 
 
 class Task(ABC):

@@ -36,11 +36,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src.app.host import PROTOCOL
 from src.data.folders import find_data_set, list_pictures
+from src.inference.export_file import EXPORT
 from src.inference.predictor import Predictor
 from src.photos.decode import read_photo
 
 ROOT = Path(__file__).resolve().parents[1]
-EXPORT = ROOT / "checkpoints" / "transfer_exported.pt"
 PART = 2 * 2**20  # as in app.js
 TIMEOUT = 120  # seconds for anything
 

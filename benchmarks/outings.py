@@ -21,6 +21,7 @@ from src.data.decoded import read_picture
 from src.data.folders import find_data_set, stratified_split
 from src.data.unknown import find_unknown, split_unknown
 from src.evaluate import labelled
+from src.inference.export_file import EXPORT
 from src.inference.predictor import Predictor
 from src.landmarks import evidence
 from src.landmarks.answer import Answer
@@ -70,7 +71,7 @@ def score(answers: list[Answer], truth: list[str]) -> dict[str, float]:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser("benchmarks/outings.py", description=__doc__.split("\n")[0])
-    parser.add_argument("export", type=Path, nargs="?", default=Path("checkpoints/transfer_exported.pt"))
+    parser.add_argument("export", type=Path, nargs="?", default=EXPORT)
     parser.add_argument("--data", type=Path, help="folder with train/ and test/ (default: see README)")
     parser.add_argument("--split", choices=("valid", "test"), default="test")
     parser.add_argument("--trust", type=float, nargs="+", default=[evidence.TRUST], help="values to try")

@@ -33,12 +33,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from src.data.decoded import read_picture
 from src.data.folders import find_data_set, list_pictures
-from src.inference.export_file import NETWORK, read_export
+from src.inference.export_file import EXPORT, NETWORK, read_export
 from src.inference.onnx_runtime import session
 from src.inference.predictor import Predictor
 from src.inference.torchscript import TorchScriptRuntime
 
-EXPORT = Path(__file__).resolve().parents[1] / "checkpoints" / "transfer_exported.pt"
 CORES = os.cpu_count() or 1
 PUBLISHED = 20  # photos of a round of the published way
 

@@ -37,11 +37,10 @@ from src.evaluate import labelled
 from src.evaluation.calibration import EXAMPLES, fit_score
 from src.evaluation.metrics import OTHER_LANDMARKS
 from src.inference.answers import Answering
-from src.inference.export_file import read_export
+from src.inference.export_file import EXPORT, read_export
 from src.inference.torchscript import load_script, to_tensor
 from src.models.open_set import OpenSetScore
 
-EXPORT = Path(__file__).resolve().parents[1] / "checkpoints" / "transfer_exported.pt"
 COVERAGES = (0.95, 0.92, 0.9)  # of the validation photos
 SEEDS = range(5)
 

@@ -101,6 +101,19 @@ def load_predictor(export: Path, landmarks: Sequence[Path]) -> Predictor:
     return predictor
 
 
+def _unknown(args: argparse.Namespace, info: Mapping) -> list[Path]:
+    """The photos of no landmark that judge an export; says which do not."""
+    photos: list[Path] = []
+    for folder in args.unknown:
+        kept, left_out = not_learnt(info, folder)
+        photos += kept
+        if left_out:
+            print(f"{left_out} of {left_out + len(kept)} photos in {folder} were learnt from: not judged.")
+        elif "unknown_learnt" not in info:
+            print(f"{args.export} does not say which photos it learnt from: all of {folder} are judged.")
+    return photos
+
+
 def evaluate(args: argparse.Namespace) -> None:
     """What the command line asks for. DataError or OSError for wrong input."""
     from src.data.folders import find_data_set
@@ -115,14 +128,7 @@ def evaluate(args: argparse.Namespace) -> None:
     if len({one.resolve().name for one in args.also}) < len(args.also):
         raise DataError("Two folders of --also have one name, which tells their figures apart: rename one.")
     further = {one: labelled(one, known, known_only=args.known_only) for one in args.also}
-    photos: list[Path] = []
-    for one in args.unknown:
-        kept, left_out = not_learnt(predictor.info, one)
-        photos += kept
-        if left_out:
-            print(f"{left_out} of {left_out + len(kept)} photos in {one} were learnt from: not judged.")
-        elif "unknown_learnt" not in predictor.info:
-            print(f"{args.export} does not say which photos it learnt from: all of {one} are judged.")
+    photos = _unknown(args, predictor.info)
 
     predictions = predict_export(predictor, paths, labels)
     unknown = predict_export(predictor, photos) if photos else None
@@ -139,21 +145,27 @@ def evaluate(args: argparse.Namespace) -> None:
     write_results(out, result, predictions, unknown, kinds)
     print(f"{args.export} on {len(paths)} photos of {len(set(labels))} landmarks in {folder}\n")
     print(compare({args.export.stem: result}).T.to_string(header=False))
-    for one in further:
-        n, accuracy, *_, coverage, right = (result[f"{key}_{one.resolve().name}"] for key in ALSO)
-        print(
-            f"{one}: {accuracy:.1%} of {n} photos, {coverage:.1%} answered, {right or 0:.1%} of these right"
-        )
+    _print_details(args.also, result, kinds, most_confused(predictions, 5))
+    print(f"\nTables and pictures are in {out}.")
+
+
+def _print_details(
+    also: Sequence[Path], result: Mapping, kinds: pd.DataFrame | None, mistakes: pd.DataFrame
+) -> None:
+    """Print what a row of figures has no place for."""
+    for folder in also:
+        n, accuracy, *_, coverage, right = (result[f"{key}_{folder.resolve().name}"] for key in ALSO)
+        of_these = f"{coverage:.1%} answered, {right or 0:.1%} of these right"
+        print(f"{folder}: {accuracy:.1%} of {n} photos, {of_these}")
     if result["precision_at"]:
         shares = ", ".join(f"{value:.0%} at {share}" for share, value in result["precision_at"].items())
         print(f"Right among the tags of a library by its share of landmark photos: {shares}")
     if kinds is not None and len(kinds) > 1:
         kinds["answered"] = kinds["answered"].map("{:.1%}".format)
         print("\nPhotos of no landmark", kinds.to_string(index=False), sep="\n")
-    if len(mistakes := most_confused(predictions, 5)):
+    if len(mistakes):
         mistakes["share"] = mistakes["share"].map("{:.0%}".format)
         print("\nCommonest mistakes", mistakes.to_string(index=False), sep="\n")
-    print(f"\nTables and pictures are in {out}.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

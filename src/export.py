@@ -29,7 +29,6 @@ def export_runs(
     path: str | Path,
     *,
     unknown: Sequence[str | Path] = (),
-    limit: int | None = None,
 ) -> Predictor:
     """Calibrate, export and measure the best network of a run, or the ensemble of several.
 
@@ -41,7 +40,6 @@ def export_runs(
         root: the data set that they were trained on.
         path: the export to write.
         unknown: folders of photos of no landmark.
-        limit: as in `load_pictures`.
 
     Raises:
         DataError, CheckpointError, ExportError: what is wrong with the data, the run or the export.
@@ -66,7 +64,6 @@ def export_runs(
         valid_fraction=state["valid_fraction"],
         split_seed=state["split_seed"],
         unknown=parts.learn if state["background"] else (),
-        limit=limit,
     )
     if state["class_names"] != pictures.class_names:
         raise CheckpointError(

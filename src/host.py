@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src import console
+from src.inference.export_file import EXPORT
 
 if TYPE_CHECKING:
     from src.api.service import Settings
 
-EXPORT = Path(__file__).resolve().parents[1] / "checkpoints" / "transfer_exported.pt"
 PORT = 8866
 
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from src import console
 from src.files import FileError, exists, explained
@@ -41,6 +42,9 @@ from src.library.suggest import Group, print_groups, suggest, why_not
 from src.library.write_back import Step, Writing, undo_all, write_all
 from src.photos.files import find_photos
 from src.progress import Tally
+
+if TYPE_CHECKING:
+    from src.inference.predictor import Predictor
 
 NICE = 19  # the most that a process can leave to others
 
@@ -134,13 +138,7 @@ def _check_cluster(args: argparse.Namespace) -> None:
 
 
 def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
-    from src.inference.predictor import Predictor  # here, as --undo and --help need no runtime
-
-    try:
-        predictor = Predictor.load(args.model)
-        predictor.describe_with(read_landmarks(*args.landmarks))
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
+    predictor = _loaded(args)
     no_groups = why_not(predictor, args.model)
     if args.suggest and no_groups:
         raise UsageError(no_groups)
@@ -154,28 +152,10 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     # one that was trained again may have the same name
     model = f"{model_name(predictor.info)} {predictor.digest[:8]}"
 
-    passed_over: Counter = Counter()
-    address = args.folder if isinstance(args.folder, str) else None
-    files = Addressed(address) if address else None
-    if files:
-        catalog.note(files.find(passed_over))
-    else:
-        _follow(catalog, args.folder)
-        catalog.note(find_photos(args.folder, without=args.to, passed_over=passed_over))
-    left_out = leave_out(catalog, args.since, args.only_missing) if args.since or args.only_missing else {}
-    if args.write == "sidecar":
-        warn_of_closed_folders(catalog)
+    files, passed_over, left_out = _found(args, catalog)
     threshold = predictor.known_threshold if args.min_confidence is None else args.min_confidence
-    if args.engine == "ray":
-        from src.library import run_ray as cluster  # here, as a folder can be tagged without pyarrow
-
-        try:
-            cluster.answer_all(catalog, args.model.read_bytes(), model, args.workers, address, threshold)
-        except cluster.ClusterError as error:
-            print(error, file=sys.stderr)
-            return 1
-    else:
-        local.answer_all(catalog, predictor, model, args.workers, threshold)
+    if not _answered(args, catalog, predictor, model, threshold):
+        return 1
     catalog.decide(table or ())
     own = _weighed(taught, predictor)
     before, changes = own, Counter[tuple[str, str]]()
@@ -186,9 +166,7 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
 
     def records(own: Own | None) -> Iterator[tuple[Record, Tags | None, str]]:
         together = not args.no_outings
-        found = make_records(
-            catalog, predictor, model, args.min_confidence, together, args.language, files, own
-        )
+        found = make_records(catalog, predictor, model, threshold, together, args.language, files, own)
         return corrected(found, kept, names, model_name(predictor.info), args.language)
 
     catalog.save_records(watched(records(before), records(own), changes) if args.learn else records(own))
@@ -210,18 +188,56 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
         print(f"{_beside(args.out, '.review.csv')} decides what is written or linked.")
     if args.review:
         _review(args, catalog, model, Verdicts(table, kept), names, groups)
-    elif args.write:
-        to = args.to and args.to.resolve()
-        how = Writing(args.folder.resolve(), to, args.sidecar_name, args.drop_c2pa)
-        steps = write_all(catalog, how, Verdicts(table, kept))
-        status = max(status, _report(steps, None))
-    elif args.album:
-        steps = update_album(catalog, args.album, Verdicts(table, kept))
-        status = max(status, _report(steps, None, "Album"))
-        print(f"The album is {args.album}.")
+        return status
+    return max(status, _write(args, catalog, Verdicts(table, kept)))
+
+
+def _loaded(args: argparse.Namespace) -> Predictor:
+    from src.inference.predictor import Predictor  # here, as --undo and --help need no runtime
+
+    try:
+        predictor = Predictor.load(args.model)
+        predictor.describe_with(read_landmarks(*args.landmarks))
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    return predictor
+
+
+def _found(args: argparse.Namespace, catalog: Catalog) -> tuple[Addressed | None, Counter[str], Counter[str]]:
+    """Note this run's photos in the catalog.
+
+    Returns where they are, if at an address; and what was passed over by its suffix, and left out by reason.
+    """
+    passed_over, left_out = Counter[str](), Counter[str]()
+    files = Addressed(args.folder) if isinstance(args.folder, str) else None
+    if files:
+        catalog.note(files.find(passed_over))
     else:
-        print("Nothing was written to photos: --review lets you look first, --write writes.")
-    return status
+        _follow(catalog, args.folder)
+        catalog.note(find_photos(args.folder, without=args.to, passed_over=passed_over))
+    if args.since or args.only_missing:
+        left_out = leave_out(catalog, args.since, args.only_missing)
+    if args.write == "sidecar":
+        warn_of_closed_folders(catalog)
+    return files, passed_over, left_out
+
+
+def _answered(
+    args: argparse.Namespace, catalog: Catalog, predictor: Answering, model: str, threshold: float
+) -> bool:
+    """Ask the model about all photos; False where the cluster failed, which is said."""
+    if args.engine == "local":
+        local.answer_all(catalog, predictor, model, args.workers, threshold)
+        return True
+    from src.library import run_ray as cluster  # here, as a folder can be tagged without pyarrow
+
+    address = args.folder if isinstance(args.folder, str) else None
+    try:
+        cluster.answer_all(catalog, args.model.read_bytes(), model, args.workers, address, threshold)
+    except cluster.ClusterError as error:
+        print(error, file=sys.stderr)
+        return False
+    return True
 
 
 def _own(args: argparse.Namespace, predictor: Answering) -> tuple[Path, dict[str, Taught]]:
@@ -249,6 +265,20 @@ def _table(args: argparse.Namespace, names: Names) -> list[Decision] | None:
     with explained(table, "read"):
         found = tables(table)
         return read_tables(found, names) if found else None
+
+
+def _write(args: argparse.Namespace, catalog: Catalog, verdicts: Verdicts) -> int:
+    """Write tags or an album, as was asked for; the exit status."""
+    if args.write:
+        to = args.to and args.to.resolve()
+        how = Writing(args.folder.resolve(), to, args.sidecar_name, args.drop_c2pa)
+        return _report(write_all(catalog, how, verdicts), None)
+    if args.album:
+        status = _report(update_album(catalog, args.album, verdicts), None, "Album")
+        print(f"The album is {args.album}.")
+        return status
+    print("Nothing was written to photos: --review lets you look first, --write writes.")
+    return 0
 
 
 def _review(

@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING
 
 from src import console
 from src.files import FileError, printable
+from src.inference.export_file import EXPORT
 
 if TYPE_CHECKING:
     from src.inference.predictor import Predictor
     from src.landmarks.table import Landmark
     from src.library.teach_own import Known, Learned
 
-MODEL = Path(__file__).resolve().parents[1] / "checkpoints" / "transfer_exported.pt"
 FILE = Path("my_landmarks.npz")
-ENOUGH = 5  # photos of a landmark; more help little
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,15 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         return _run(args)
-    except UnreadableError as error:
+    except (UnreadableError, FileError) as error:
         print(error, file=sys.stderr)
         return 1
     except OwnError as error:
         print(error, file=sys.stderr)
         return 2
-    except FileError as error:
-        print(error, file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         goes_on = args.renew or args.export_training
         print(f"Stopped; {'start again to go on' if goes_on else 'nothing was changed'}.", file=sys.stderr)
@@ -82,6 +78,8 @@ def _teach(args: argparse.Namespace) -> int:
 
 def _gist(learned: Learned) -> list[str]:
     """What was learned, and how well it is known."""
+    from src.inference.own import ENOUGH
+
     landmark, count = learned.taught.landmark, len(learned.taught.examples)
     said = [f"{landmark.name} is known by {_photos(count)}{_at(landmark)}."]
     if learned.built_in:
@@ -201,7 +199,7 @@ def _parsed(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, argparse.Name
         "--export-training", type=Path, metavar="DIR", help="copy the photos into a data set to train with"
     )
     parser.add_argument("--into", type=Path, default=FILE, metavar="FILE", help=f"the file ({FILE})")
-    parser.add_argument("--model", type=Path, default=MODEL, metavar="PT", help="an exported model")
+    parser.add_argument("--model", type=Path, default=EXPORT, metavar="PT", help="an exported model")
     # intermixed, as photos may come after options; and a latitude of the south looks like an option
     words = list(argv)
     for at in [i for i, word in enumerate(words[:-1]) if word == "--at"][::-1]:

@@ -3,11 +3,14 @@
 import re
 from html import unescape
 
+import pytest
 from app_library import button, inside, text
 from conftest import encode
 from PIL import Image
 
 from src.app.correcting import CORRECT, NAME_IT, Form
+from src.app.page import LandmarkApp
+from src.inference.predictor import Predictor
 
 
 def picture(*colour, size=(320, 240), **options):
@@ -17,6 +20,18 @@ def picture(*colour, size=(320, 240), **options):
 CYAN, CYAN_TOO = picture(20, 200, 200), picture(30, 190, 190)
 RED, YELLOW = picture(220, 20, 20), picture(200, 200, 20)
 GARDEN = {"name": "Grandma's garden", "position": "51.5, -0.25", "tags": "family, garden , family"}
+
+
+@pytest.fixture(scope="module")
+def own_predictor(tiny_export):
+    """A model that can be taught."""
+    return Predictor.load(tiny_export)
+
+
+@pytest.fixture
+def own_app(own_predictor):
+    """The app with it; a test file calls it `app`, in the place of the one that all have."""
+    return LandmarkApp(own_predictor)
 
 
 def asking(card):

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from app_own_library import picture
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
@@ -27,6 +28,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 TIMEOUT = 120_000  # milliseconds; a test machine may be busy with something else
+GREEN, GRAY = picture(20, 220, 20, size=(240, 320)), picture(128, 128, 128)
 
 
 @contextlib.contextmanager
@@ -131,3 +133,18 @@ def copy_app(folder, *names):
             shutil.copy(ROOT / name, folder / name)
     (folder / "checkpoints").mkdir()
     return folder
+
+
+def assert_fits(visit):
+    """No violation of any rule of axe-core, best practices included, and nothing to scroll sideways."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    for width, scheme in ((390, "light"), (768, "light"), (1280, "light"), (1280, "dark")):
+        visit.page.set_viewport_size({"width": width, "height": 844})
+        visit.page.emulate_media(color_scheme=scheme)
+        visit.page.wait_for_timeout(300)  # until colours have changed
+        results = axe.Axe().run(visit.page)
+        assert results.violations_count == 0, results.generate_report()
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        summary = visit.page.locator(".lt-summary")
+        if summary.count():
+            assert summary.bounding_box()["height"] < 60  # two lines

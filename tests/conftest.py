@@ -25,6 +25,7 @@ LONGEST = (
     "test_cluster.py",
     "test_train.py",
     "test_browser.py",
+    "test_browser_views.py",
     "test_tag_review_page.py",
     "test_tag_kills.py",
 )
@@ -223,3 +224,33 @@ def repository(tmp_path_factory, tiny_export):
     shutil.copy(tiny_export, folder / "checkpoints" / "transfer_exported.pt")
     with served(folder) as address:
         yield address
+
+
+@pytest.fixture
+def new_visit(chromium, repository):
+    """A page that nobody else has."""
+    from browsing import Visit
+
+    visit = Visit(chromium, repository)
+    yield visit
+    assert visit.errors == []
+    visit.page.close()
+
+
+@pytest.fixture(scope="module")
+def first_visit(chromium, repository):
+    """A page for all tests of a file."""
+    from browsing import Visit
+
+    visit = Visit(chromium, repository)
+    yield visit
+    visit.page.close()
+
+
+@pytest.fixture
+def cleared_visit(first_visit):
+    """The page that the tests of a file share, without photos; a file calls it `visit`."""
+    first_visit.clear()
+    first_visit.page.set_viewport_size({"width": 1280, "height": 900})
+    yield first_visit
+    assert first_visit.errors == []

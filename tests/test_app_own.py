@@ -14,6 +14,8 @@ from app_own_library import (
     asking,
     headline,
     open_form,
+    own_app,
+    own_predictor,
     panel,
     picture,
     teach,
@@ -23,18 +25,9 @@ from PIL import Image
 from src.app.correcting import Form, read_position
 from src.app.page import LandmarkApp
 from src.inference.own import Own
-from src.inference.predictor import Predictor
 from src.landmarks.evidence import Taken
 
-
-@pytest.fixture(scope="module")
-def predictor(tiny_export):
-    return Predictor.load(tiny_export)
-
-
-@pytest.fixture
-def app(predictor):
-    return LandmarkApp(predictor)
+app, predictor = own_app, own_predictor
 
 
 def test_a_place_of_my_own_names_other_photos_of_it_at_once(app):

@@ -6,7 +6,18 @@ import json
 import numpy as np
 import pytest
 from app_library import FakePredictor, button, inside, send, sent, text
-from app_own_library import CYAN, CYAN_TOO, GARDEN, RED, asking, headline, panel, teach
+from app_own_library import (
+    CYAN,
+    CYAN_TOO,
+    GARDEN,
+    RED,
+    asking,
+    headline,
+    own_app,
+    own_predictor,
+    panel,
+    teach,
+)
 
 from src import host
 from src.app.correcting import Correcting
@@ -15,17 +26,8 @@ from src.app.page import LandmarkApp, make_app
 from src.app.wording import fit_text
 from src.inference.own import Fit
 from src.inference.own_file import load_own
-from src.inference.predictor import Predictor
 
-
-@pytest.fixture(scope="module")
-def predictor(tiny_export):
-    return Predictor.load(tiny_export)
-
-
-@pytest.fixture
-def app(predictor):
-    return LandmarkApp(predictor)
+app, predictor = own_app, own_predictor
 
 
 def load(app, data, name="my_landmarks.npz"):

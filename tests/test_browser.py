@@ -6,16 +6,14 @@ import shutil
 import subprocess
 import urllib.request
 import zipfile
-from itertools import accumulate
 
 import pytest
-from browsing import CHROMIUM, ROOT, Visit, copy_app, served, sync_api
-from conftest import encode, quarters
+from app_own_library import RED
+from browsing import CHROMIUM, GRAY, GREEN, Visit, copy_app, served, sync_api
+from conftest import cleared_visit, encode, quarters
 from PIL import Image
 
 from src.photos.formats import FORMATS
-
-axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
 pytestmark = [
     pytest.mark.browser,
@@ -23,6 +21,8 @@ pytestmark = [
         not (CHROMIUM and shutil.which("exiftool")), reason="needs Debian's chromium and exiftool"
     ),
 ]
+
+visit = cleared_visit
 
 
 @pytest.fixture(scope="module")
@@ -36,31 +36,10 @@ def alone(tmp_path_factory, tiny_export):
 
 
 @pytest.fixture(scope="module")
-def first_visit(chromium, repository):
-    visit = Visit(chromium, repository)
-    yield visit
-    visit.page.close()
-
-
-@pytest.fixture
-def visit(first_visit):
-    first_visit.clear()
-    first_visit.page.set_viewport_size({"width": 1280, "height": 900})
-    yield first_visit
-    assert first_visit.errors == []
-
-
-@pytest.fixture(scope="module")
 def visit_alone(chromium, alone):
     visit = Visit(chromium, alone)
     yield visit
     visit.page.close()
-
-
-RED = encode(Image.new("RGB", (320, 240), (220, 20, 20)))
-GREEN = encode(Image.new("RGB", (240, 320), (20, 220, 20)))
-LONG = "a-rather-long-file-name-without-a-single-space-as-some-cameras-give-them-0123456789.jpg"
-GRAY = encode(Image.new("RGB", (320, 240), (128, 128, 128)))
 
 
 @pytest.fixture(scope="module")
@@ -161,19 +140,6 @@ def test_photo_is_turned_upright(visit):
     assert image.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [80, 60]
 
 
-def test_phone_window_has_nothing_to_scroll_sideways(visit):
-    visit.page.set_viewport_size({"width": 390, "height": 844})
-    visit.upload(("a.jpg", RED), (LONG, GREEN), (LONG, b"rubbish"), ("gray.jpg", GRAY))
-    visit.page.get_by_text("It knows 3 landmarks").click()
-    widths = visit.page.evaluate(
-        "[document.documentElement.scrollWidth, document.body.scrollWidth, "
-        "...[...document.querySelectorAll('.lt-app *:not(svg *)')].map(e => e.getBoundingClientRect().right)]"
-    )
-    assert max(widths) <= 390
-    photo, answer = (visit.page.locator(f".lt-card {part}").first.bounding_box() for part in ("figure", "h2"))
-    assert answer["y"] > photo["y"] + photo["height"] - 1  # below each other
-
-
 def test_keyboard_reaches_the_file_input_and_opens_it(visit):
     page, button = visit.page, visit.page.get_by_role("button", name="Choose photos")
     choosers = []
@@ -191,59 +157,8 @@ def test_keyboard_reaches_the_file_input_and_opens_it(visit):
     assert choosers and choosers[0].is_multiple()
 
 
-def switch_off(visit):
-    visit.upload(("a.jpg", RED))
-    for name in ("Agra", "Taj Mahal"):
-        visit.page.get_by_role("button", name=name, exact=True).click()
-    visit.page.get_by_role("button", name="Tagged copy").click()
-    sync_api.expect(visit.page.get_by_role("alert")).to_contain_text("Taj Mahal is switched off")
-
-
-def show_heat(visit):
-    visit.upload(("a.jpg", RED))
-    visit.page.get_by_role("button", name="Show heat map").click()
-    sync_api.expect(visit.page.get_by_role("button", name="Hide heat map")).to_be_visible()
-
-
-STATES = {
-    "empty": lambda visit: None,
-    "one": lambda visit: visit.upload(("a.jpg", RED)),
-    "ten": lambda visit: visit.upload(*[(f"{number}.jpg", RED) for number in range(10)]),
-    "error": lambda visit: visit.upload(("holiday.pdf", b"%PDF-1.7")),
-    "long name": lambda visit: visit.upload((LONG, RED), (LONG, b"rubbish")),
-    "unknown": lambda visit: visit.upload(("gray.jpg", GRAY)),
-    "switched off": switch_off,
-    "heat": show_heat,
-    "landmarks": lambda visit: visit.page.get_by_text("It knows 3 landmarks").click(),
-    "ended": lambda visit: visit.page.evaluate("document.querySelector('.lt-ended').hidden = false"),
-}
-
-
-@pytest.mark.parametrize("state", STATES)
-def test_every_state_is_accessible_and_fits_its_window(chromium, repository, state):
-    """No violation of any rule of axe-core, best practices included."""
-    visit = Visit(chromium, repository)
-    visit.page.set_viewport_size({"width": 390, "height": 844})
-    sync_api.expect(visit.page.get_by_role("main")).to_be_visible()
-    STATES[state](visit)
-    visit.page.mouse.move(0, 0)
-    for width, scheme in ((390, "light"), (768, "light"), (1280, "light"), (1280, "dark")):
-        visit.page.set_viewport_size({"width": width, "height": 844})
-        visit.page.emulate_media(color_scheme=scheme)
-        visit.page.wait_for_timeout(300)  # until colours have changed
-        results = axe.Axe().run(visit.page)
-        assert results.violations_count == 0, results.generate_report()
-        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
-        summary = visit.page.locator(".lt-summary")
-        if summary.count():
-            assert summary.bounding_box()["height"] < 60  # two lines
-    assert visit.errors == []
-    visit.page.close()
-
-
-def test_a_session_that_the_server_ended_is_said_and_reload_begins_another(chromium, repository):
-    visit = Visit(chromium, repository)
-    page = visit.page
+def test_a_session_that_the_server_ended_is_said_and_reload_begins_another(new_visit):
+    page = new_visit.page
     sync_api.expect(page.get_by_role("main")).to_be_visible()
     alert = page.get_by_role("alert")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
@@ -263,8 +178,7 @@ def test_a_session_that_the_server_ended_is_said_and_reload_begins_another(chrom
     sync_api.expect(alert).to_contain_text("The server ended this session because it was not used")
     alert.get_by_role("button", name="Reload the page").click()
     sync_api.expect(alert).to_have_count(0)
-    assert "Taj Mahal" in visit.upload(("a.jpg", RED))[0]
-    page.close()
+    assert "Taj Mahal" in new_visit.upload(("a.jpg", RED))[0]
 
 
 def test_photos_that_are_dropped_while_others_are_sent_come_after_them(visit):
@@ -273,81 +187,6 @@ def test_photos_that_are_dropped_while_others_are_sent_come_after_them(visit):
     names = visit.page.locator("figcaption")
     sync_api.expect(names).to_have_text(["0.jpg", "1.jpg", "2.jpg", "late.jpg"])
     sync_api.expect(visit.page.get_by_text("Looked at 4 photos.")).to_be_visible()
-
-
-def test_map_zooms_and_moves_and_its_pin_keeps_its_size(visit):
-    visit.upload(("a.jpg", RED))
-    svg, pin = visit.page.locator(".lt-map > svg"), visit.page.locator(".lt-mark")
-    x, y, width, _ = map(float, svg.get_attribute("viewBox").split())
-    size = pin.bounding_box()
-    visit.page.get_by_role("button", name="Zoom in").click()
-    assert float(svg.get_attribute("viewBox").split()[2]) == pytest.approx(width / 2)
-    assert pin.bounding_box()["width"] == pytest.approx(size["width"], rel=0.05)
-    assert pin.bounding_box()["height"] == pytest.approx(size["height"], rel=0.05)
-    visit.page.get_by_role("button", name="Zoom out").click()
-    svg.drag_to(svg, source_position={"x": 200, "y": 100}, target_position={"x": 150, "y": 120})
-    moved = list(map(float, svg.get_attribute("viewBox").split()))
-    scale = width / svg.bounding_box()["width"]
-    assert moved[:3] == pytest.approx([x + 50 * scale, y - 20 * scale, width], abs=scale)
-
-
-def outline_in(svg):
-    """How many bends of coasts and borders a map shows."""
-    x, y, width, height = map(float, svg.get_attribute("viewBox").split())
-    return sum(x < east < x + width and y < south < y + height for east, south in outline())
-
-
-def outline():
-    for path in re.findall(r' d="([^"]*)"', (ROOT / "src" / "landmarks" / "world.svg").read_text()):
-        for line in path.split("M")[1:]:
-            steps = [int(number) for number in re.findall(r"-?\d+", line)]
-            yield from zip(accumulate(steps[::2]), accumulate(steps[1::2]), strict=True)
-
-
-def test_no_map_is_blank_however_near_one_looks(visit):
-    """Agra lies far from any coast, and the middle of Australia farther."""
-    visit.upload(("a.jpg", RED))
-    card = visit.page.locator(".lt-card")
-    svg, nearer = card.locator(".lt-map > svg"), card.get_by_role("button", name="Zoom in")
-    sync_api.expect(nearer).to_be_enabled()
-    for _ in range(9):
-        nearer.click(force=True)
-    sync_api.expect(nearer).to_be_disabled()
-    assert outline_in(svg) >= 20
-    assert 500 <= float(svg.get_attribute("viewBox").split()[2]) < 2500
-    visit.page.get_by_role("button", name="Zoom out").click()
-    sync_api.expect(nearer).to_be_enabled()
-
-    visit.page.get_by_role("button", name="Wrong? Correct it").click()
-    visit.page.get_by_label("Which place is it?").fill("Camp")
-    form = visit.page.locator(".lt-form")
-    for _ in range(9):
-        form.get_by_role("button", name="Zoom in").click(force=True)
-    svg = form.locator("svg[data-pick]")
-    visit.page.get_by_label("Where is it?").fill("-24.5, 133.5")
-    pin = svg.locator(".lt-mark:not(.lt-cross)")
-    sync_api.expect(pin).to_have_attribute("data-x", "13350")
-    assert outline_in(svg) >= 20
-    x, _, width, _ = map(float, svg.get_attribute("viewBox").split())
-    assert x + width / 2 == pytest.approx(13350)  # still in the middle
-    svg.focus()
-    for _ in range(8):
-        visit.page.keyboard.press("+")
-        visit.page.keyboard.press("ArrowLeft")
-        assert outline_in(svg) >= 20
-
-
-def test_on_a_phone_photos_come_first_once_there_are_some(visit):
-    visit.page.set_viewport_size({"width": 390, "height": 844})
-    formats = visit.page.locator("#lt-formats")
-    sync_api.expect(formats).to_be_visible()
-    visit.upload(("a.jpg", RED))
-    sync_api.expect(formats).to_be_hidden()
-    box = visit.page.get_by_role("heading", name="Taj Mahal — Agra, India").bounding_box()
-    assert box["y"] + box["height"] < 844
-    for control in visit.page.locator(".lt-card :is(button, summary)").all():
-        if control.is_visible():
-            assert control.bounding_box()["height"] >= 43  # pixels that a finger meets
 
 
 def test_tags_that_are_on_are_written_and_copied(visit, tmp_path):

@@ -3,9 +3,9 @@
 import shutil
 
 import pytest
-from browsing import CHROMIUM, Visit, copy_app, served, sync_api
-from conftest import encode
-from PIL import Image
+from app_own_library import CYAN, CYAN_TOO, RED, YELLOW
+from browsing import CHROMIUM, Visit, assert_fits, copy_app, served, sync_api
+from conftest import new_visit
 
 from src.inference.own import Taught
 from src.inference.own_file import save_own
@@ -13,26 +13,9 @@ from src.inference.predictor import Predictor
 from src.inference.teaching import see
 from src.landmarks.table import Landmark
 
-axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium")]
 
-
-def photo(*colour):
-    return encode(Image.new("RGB", (320, 240), colour))
-
-
-CYAN, CYAN_TOO, RED, YELLOW = (
-    photo(*colour) for colour in ((20, 200, 200), (30, 190, 190), (220, 20, 20), (200, 200, 20))
-)
-
-
-@pytest.fixture
-def visit(chromium, repository):
-    visit = Visit(chromium, repository)
-    yield visit
-    assert visit.errors == []
-    visit.page.close()
+visit = new_visit
 
 
 def expect_headlines(visit, *headlines):
@@ -148,17 +131,6 @@ def test_every_state_is_accessible_and_fits_its_window(visit):
     )
     sync_api.expect(page.get_by_role("alert")).to_contain_text("x.npz is damaged")
     assert_fits(visit)
-
-
-def assert_fits(visit):
-    """No violation of any rule of axe-core, best practices included, and nothing to scroll sideways."""
-    for width, scheme in ((390, "light"), (768, "light"), (1280, "light"), (1280, "dark")):
-        visit.page.set_viewport_size({"width": width, "height": 844})
-        visit.page.emulate_media(color_scheme=scheme)
-        visit.page.wait_for_timeout(300)  # until colours have changed
-        results = axe.Axe().run(visit.page)
-        assert results.violations_count == 0, results.generate_report()
-        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_a_host_gives_its_file_to_every_visitor_and_keeps_nothing(chromium, tmp_path, tiny_export):

@@ -14,6 +14,7 @@ import pytest
 import torch
 from conftest import encode, quarters
 from PIL import Image
+from training_runs import NET, little_network, little_pictures
 
 from src.data.folders import load_pictures
 from src.export import export_runs, main
@@ -32,7 +33,7 @@ from src.inference.onnx_runtime import OnnxRuntime
 from src.inference.predictor import Predictor
 from src.inference.torchscript import load_script, to_tensor
 from src.models.open_set import LargestProbability
-from src.models.scratch import LandmarkNet, NetSettings
+from src.models.scratch import LandmarkNet
 from src.models.tta import TTA, Views, averaged, unsure
 from src.training.loop import fit
 from src.training.recipes import TrainSettings
@@ -57,18 +58,8 @@ assert all(Path(module.__file__).is_relative_to(Path.cwd()) for module in carrie
 heavy = {"torch", "scipy", "pandas", "sklearn", "matplotlib", "torchvision"} & sys.modules.keys()
 assert not heavy, heavy
 """
-NET = NetSettings(widths=(8, 16), depths=(1, 1))
 
-
-@pytest.fixture
-def pictures(data_set, tmp_path):
-    return load_pictures(data_set, sizes=(32,), workers=0, cache=tmp_path / "cache")
-
-
-@pytest.fixture
-def network():
-    torch.manual_seed(0)
-    return LandmarkNet(3, NET).eval()
+network, pictures = little_network, little_pictures
 
 
 @pytest.mark.parametrize("size", [(40, 60), (60, 40), (32, 32), (333, 100), (48, 1000)])

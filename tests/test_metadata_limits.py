@@ -16,6 +16,7 @@ from PIL import Image
 
 from src.landmarks.evidence import Taken
 from src.photos import exif, xmp
+from src.photos.containers import EXIF_HEAD
 from src.photos.decode import open_photo, read_photo
 from src.photos.errors import MetadataError, PhotoError
 from src.photos.exif_edit import with_position
@@ -159,7 +160,7 @@ def test_a_copy_of_exif_with_entries_of_unknown_type():
 
 
 def test_marks_before_exif_without_end():
-    block = exif.HEAD * (10**6 // 6) + exif_block()[6:]
+    block = EXIF_HEAD * (10**6 // 6) + exif_block()[6:]
     start = time.process_time()
     assert exif.Exif(block).orientation == 0
     assert with_position(block, TAJ).startswith(block[: 10**6 - 6])

@@ -13,9 +13,9 @@ import torch
 from conftest import encode, quarters
 from PIL import Image
 from tag_library import photo, table
+from training_runs import little_network, little_pictures
 
 from src import tag
-from src.data.folders import load_pictures
 from src.data.transforms import Preprocess
 from src.evaluation.predictions import extract_features
 from src.inference import onnx_runtime as onnx
@@ -27,8 +27,9 @@ from src.inference.torchscript import TorchScriptRuntime
 from src.landmarks.table import COLUMNS, read_landmarks
 from src.models import tta
 from src.models.open_set import OpenSetScore
-from src.models.scratch import LandmarkNet, NetSettings
 from src.models.tta import NEVER, TTA, Views
+
+network, pictures = little_network, little_pictures
 
 NAMES = {"onnxruntime": onnx.OnnxRuntime, "torch": TorchScriptRuntime}
 # what is not in requirements-app.txt, and cannot be imported by whoever runs this
@@ -70,17 +71,6 @@ def test_answers_are_those_of_torchscript(tiny_export):
         assert scores == pytest.approx(expected, abs=1e-4)
         assert known == pytest.approx(expected_known, abs=1e-4)
         assert ours.heat(picture) == pytest.approx(theirs.heat(picture), abs=1e-3)
-
-
-@pytest.fixture
-def network():
-    torch.manual_seed(0)
-    return LandmarkNet(3, NetSettings(widths=(8, 16), depths=(1, 1))).eval()
-
-
-@pytest.fixture
-def pictures(data_set, tmp_path):
-    return load_pictures(data_set, sizes=(32,), workers=0, cache=tmp_path / "cache")
 
 
 def scores_of_both(path):

@@ -1,5 +1,6 @@
 """What the tests of training share: settings for a run of seconds, and such a run."""
 
+import pytest
 import torch
 
 from src.data.folders import load_pictures
@@ -11,6 +12,19 @@ NET = NetSettings(widths=(8, 16), depths=(1, 1))
 QUICK = TrainSettings(
     epochs=2, sizes=(32,), eval_size=32, batch_size=8, lr=1e-2, ema=0.9, cutmix=1.0, mixup=0.2
 )
+
+
+@pytest.fixture
+def little_pictures(data_set, tmp_path):
+    """The loaders of the tiny data set, of pictures of 32 pixels."""
+    return load_pictures(data_set, sizes=(32,), workers=0, cache=tmp_path / "cache")
+
+
+@pytest.fixture
+def little_network():
+    """A network for them that nothing has trained."""
+    torch.manual_seed(0)
+    return LandmarkNet(3, NET).eval()
 
 
 def train(data_set, folder, settings=QUICK, **options):

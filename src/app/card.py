@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from src.app.correcting import Correcting
-from src.app.parts import classed, replace_in
+from src.app.parts import classed, quiet_button, replace_in
 from src.app.wording import answer_text, apology, confirmed_text, note_text, place_text
 from src.inference.answers import Answering
 from src.inference.own import Example
@@ -200,16 +200,14 @@ class PhotoCard(widgets.HBox):
         return self.tags
 
     def _button(self, label: str, name: str, make: Callable[[], bytes]) -> widgets.Button:
-        def deliver(_button: widgets.Button) -> None:
+        def deliver() -> None:
             try:
                 self._deliver(name, make)
                 self._message.value = ""
             except Exception as error:
                 self._message.value = apology(error)
 
-        button = classed(widgets.Button(description=label), "lt-quiet")
-        button.on_click(deliver)
-        return button
+        return quiet_button(label, deliver)
 
     def _chip(self, word: str) -> widgets.ToggleButton:
         def switch(change: dict) -> None:

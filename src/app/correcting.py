@@ -94,9 +94,7 @@ class Form(widgets.VBox):
 
     def __init__(self, taken: Taken, landmarks: Sequence[Landmark], confirm: Callable[[Form], None]) -> None:
         self._names = Names(landmarks)
-        camera = None
-        if taken.latitude is not None and taken.longitude is not None:
-            camera = (taken.latitude, taken.longitude)
+        camera = taken.position
         self.name = widgets.Combobox(
             description="Which place is it?",
             placeholder="Search, or write a name of your own",
@@ -116,7 +114,9 @@ class Form(widgets.VBox):
         own = [classed(self.position, "lt-position"), widgets.HTML(picture), self.tags]
         self._own = classed(widgets.VBox(own), "lt-own")
         self._found = classed(widgets.HTML(), "lt-found")
-        self.buttons = classed(widgets.HBox([_primary("Confirm", lambda: confirm(self))]), "lt-answers")
+        button = classed(widgets.Button(description="Confirm"), "lt-confirm")
+        button.on_click(lambda _button: confirm(self))
+        self.buttons = classed(widgets.HBox([button]), "lt-answers")
         super().__init__([self.name, self._found, self._own, self.buttons])
         classed(self, "lt-form")
         self.name.on_msg(_on_enter(lambda: self._go_on(confirm)))
@@ -179,12 +179,6 @@ def read_position(text: str) -> tuple[float, float] | tuple[None, None]:
         if is_on_earth(latitude, longitude):
             return latitude, longitude
     raise ValueError("This is no position: write latitude and longitude, such as 48.8584, 2.2945.")
-
-
-def _primary(label: str, press: Callable[[], object]) -> widgets.Button:
-    button = classed(widgets.Button(description=label), "lt-confirm")
-    button.on_click(lambda _button: press())
-    return button
 
 
 def _on_enter(press: Callable[[], object]) -> Callable[[object, dict, list], None]:

@@ -34,6 +34,7 @@ from src.api.access import check_reach
 from src.api.handlers import routes
 from src.api.service import Service, Settings
 from src.app import forked, my_landmarks
+from src.inference.export_file import EXPORT
 from src.inference.shared import ADDRESS, SharedPredictor, is_ready
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -179,9 +180,7 @@ class Health(JupyterHandler):
 class Host(Voila):
     """Voila for the public; see the module."""
 
-    export = Unicode(
-        str(ROOT / "checkpoints" / "transfer_exported.pt"), help="The exported model that is served."
-    ).tag(config=True)
+    export = Unicode(str(EXPORT), help="The exported model that is served.").tag(config=True)
     visitors = Int(20, help="How many people may use the app at once.").tag(config=True)
     own = Unicode("", help="A file of own landmarks for the page of every visitor.").tag(config=True)
     api = Instance(Settings, allow_none=True, help="Of the HTTP interface, where that is wanted.")

@@ -300,7 +300,7 @@ def _progress(number: int, of: int) -> str:
 
 
 def _summary(photos: int, unread: int, *, full: bool) -> str:
-    sentence = f"Looked at {photos} photo{'s' if photos != 1 else ''}."
+    sentence = f"Looked at {counted(photos, 'photo')}."
     if unread and photos > 1:
         sentence = f"{sentence[:-1]}; {unread} of them could not be read."
     elif unread:

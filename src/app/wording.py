@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 
 from src.files import FileError, shown_name
-from src.inference.own import Fit
+from src.inference.own import ENOUGH, Fit
 from src.inference.own_file import OwnError
 from src.inference.report import FORESEEN
 from src.landmarks.answer import Guess
@@ -16,7 +16,6 @@ from src.landmarks.evidence import Revised, Taken, distance_between
 from src.landmarks.table import Landmark
 from src.landmarks.worldmap import small_map
 
-ENOUGH = 5  # photos of a place of one's own, from which on more of them help little
 HARDLY = 0.01  # what is less likely than that is not worth a place in a list
 
 
@@ -86,10 +85,10 @@ def _evidence(revised: Revised, taken: Taken) -> str:
     if same and abs(revised.change) < 0.01:
         return ""
     name = escape(alone.guesses[0].landmark.name)
-    counted = ["its position"] if taken.latitude is not None else []
+    clues = ["its position"] if taken.latitude is not None else []
     if revised.neighbours:
-        counted.append(f"{revised.neighbours} photo{'s' if revised.neighbours > 1 else ''} taken nearby")
-    evidence = f"Counts {' and '.join(counted)} as evidence"
+        clues.append(f"{counted(revised.neighbours, 'photo')} taken nearby")
+    evidence = f"Counts {' and '.join(clues)} as evidence"
     if revised.too_far_km is not None:
         evidence = f"Taken {_distance(revised.too_far_km)} from {name}, too far to see it"
     return f'<p class="lt-evidence">{evidence}; the picture alone: {name}, {percent(alone.known)}.</p>'
@@ -101,10 +100,7 @@ def place_text(revised: Revised, taken: Taken, *, said: bool = False) -> str:
     Args:
         said: whether a person named the landmark; else the picture alone gives it away.
     """
-    answer = revised.answer
-    camera = None
-    if taken.latitude is not None and taken.longitude is not None:
-        camera = (taken.latitude, taken.longitude)
+    answer, camera = revised.answer, taken.position
     landmark = answer.guesses[0].landmark if answer.recognised else None
     position = _position(landmark) if landmark else ""
     lines = [position] if position else []
@@ -139,16 +135,16 @@ def percent(probability: float) -> str:
 
 
 def _position(landmark: Landmark) -> str:
-    if landmark.latitude is None or landmark.longitude is None:
+    if landmark.position is None:
         return ""
-    extent = landmark.extent_km or 0
+    (latitude, longitude), extent = landmark.position, landmark.extent_km or 0
     around = f", about {extent:,.0f} km across" if extent >= 2 else ""
     street = (
-        f"https://www.openstreetmap.org/?mlat={landmark.latitude:.5f}&amp;mlon={landmark.longitude:.5f}"
-        f"#map={_street_zoom(extent)}/{landmark.latitude:.5f}/{landmark.longitude:.5f}"
+        f"https://www.openstreetmap.org/?mlat={latitude:.5f}&amp;mlon={longitude:.5f}"
+        f"#map={_street_zoom(extent)}/{latitude:.5f}/{longitude:.5f}"
     )
     link = f'<a href="{street}" target="_blank" rel="noopener noreferrer">OpenStreetMap</a>'
-    return f"{degrees(landmark.latitude, landmark.longitude)}{around} · {link}"
+    return f"{degrees(latitude, longitude)}{around} · {link}"
 
 
 def _street_zoom(extent_km: float) -> int:

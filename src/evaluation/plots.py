@@ -28,6 +28,7 @@ from src.evaluation.style import (
     ORANGE,
     PLAIN,
     gallery,
+    name_rows,
     percent,
     percent_ticks,
     short,
@@ -148,12 +149,7 @@ def plot_per_class(predictions: Predictions) -> Figure:
     axis.scatter(table.precision, rows, marker="D", s=20, color=ORANGE, label="precision")
     axis.scatter(table.recall, rows, marker="o", s=26, color=BLUE, label="recall")
     axis.scatter(table.f1, rows, marker="|", s=70, color=INK, label="F1")
-    labels = [f"{short(row.landmark)}  ({row.support})" for row in table.itertuples()]
-    axis.set_yticks(rows, labels, fontsize=8.5)
-    axis.set_ylim(len(table) - 0.4, -0.6)
-    axis.tick_params(axis="y", length=0)
-    percent_ticks(axis.xaxis)
-    axis.grid(axis="x")
+    name_rows(axis, [f"{short(row.landmark)}  ({row.support})" for row in table.itertuples()])
     legend = {"ncols": 3, "handletextpad": 0.1, "columnspacing": 1, "borderaxespad": 0}
     axis.legend(loc="lower right", bbox_to_anchor=(1, 1), **legend)
     axis.set_title(f"Weakest first; mean F1 {percent(table.f1.mean())}")

@@ -18,6 +18,7 @@ from src.evaluation.style import (
     PLAIN,
     VIOLET,
     gallery,
+    name_rows,
     percent,
     percent_ticks,
     short,
@@ -94,14 +95,9 @@ def plot_kinds(kinds: pd.DataFrame) -> Figure:
     rows = np.arange(len(table))
     axis.hlines(rows, low, high, color=GREY, linewidth=1)
     axis.scatter(table.answered, rows, color=ORANGE, s=30, zorder=3)
-    labels = [f"{short(row.kind, 40)}  ({row.photos})" for row in table.itertuples()]
-    axis.set_yticks(rows, labels, fontsize=8.5)
-    axis.set_ylim(len(table) - 0.4, -0.6)
-    axis.tick_params(axis="y", length=0)
+    name_rows(axis, [f"{short(row.kind, 40)}  ({row.photos})" for row in table.itertuples()])
     axis.set_xlim(left=0)
     axis.set_xlabel("answered, each wrongly (95 % interval)")
-    percent_ticks(axis.xaxis)
-    axis.grid(axis="x")
     all_of_them = f"{counts.sum()} of {table.photos.sum()} photos of no landmark are answered"
     axis.set_title(f"{all_of_them}; by kind")
     return figure

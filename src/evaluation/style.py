@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from src.data.decoded import read_picture
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.typing import RcKeyType
 
@@ -55,6 +56,15 @@ def percent_ticks(axis: Axis, most: int = 6) -> None:
     """Write an axis of shares in percent, with so many ticks at most."""
     axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+
+
+def name_rows(axis: Axes, names: Sequence[str]) -> None:
+    """Write names beside rows, from the top down, and shares below them."""
+    axis.set_yticks(range(len(names)), names, fontsize=8.5)
+    axis.set_ylim(len(names) - 0.4, -0.6)
+    axis.tick_params(axis="y", length=0)
+    percent_ticks(axis.xaxis)
+    axis.grid(axis="x")
 
 
 def styled(plot: Callable[..., Figure]) -> Callable[..., Figure]:

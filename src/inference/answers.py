@@ -83,7 +83,7 @@ class Answering:
             ValueError: no row of the user's is for a class of this model.
         """
         rows = own_rows(table)
-        names = [landmark.class_name for landmark in self.landmarks]
+        names = self.class_names
         if rows and not any(class_key(name) in rows for name in names):
             raise ValueError(
                 f'No row is for a class of this model, as "{next(iter(rows))}" is not; '

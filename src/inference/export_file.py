@@ -12,6 +12,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+EXPORT = Path(__file__).resolve().parents[2] / "checkpoints" / "transfer_exported.pt"  # unless one is named
 SUMS = "SHA256SUMS"  # as sha256sum writes and checks it
 ABOUT = "model.json"
 NETWORK = "network.onnx"  # pixels -> logits, features, maps

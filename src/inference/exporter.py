@@ -253,9 +253,8 @@ def _save(
             part.write_bytes(data.getbuffer())
             check(part)
             new = hashlib.sha256(data.getbuffer()).hexdigest()
-            _write_sums(
-                path, [*known_sums(path), new]
-            )  # a kill may come before the file is replaced, or after
+            # a kill may come before the file is replaced, or after
+            _write_sums(path, [*known_sums(path), new])
         _write_sums(path, [new])
     except OSError as error:
         raise ExportError(f"{path} cannot be written ({error.strerror}): the older file was kept.") from error

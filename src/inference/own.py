@@ -14,21 +14,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.inference.answers import Answering
+from src.inference.answers import GUESSES, Answering
 from src.inference.space import Space, unit, unpacked
 from src.landmarks.answer import Answer, Guess
 from src.landmarks.evidence import Taken, out_of_sight
 from src.landmarks.table import Landmark, describe
 
-GUESSES = 5
 RIVALS = 10  # own landmarks whose examples are looked at one by one: those with the nearest means
+ENOUGH = 5  # photos of a landmark, from which on more of them help little
 STRANGERS = 5  # photos of no landmark, the nearest ones, whose mean cosine to an own landmark counts
 SHOWN = 3  # own landmarks among the guesses, at most: the most similar ones
 BATCH = 500  # photos that are compared at a time: some 10 MB
 SURE = 1.5  # evidence beyond what is needed, from which a photo of a library is an example there
 ADOPTED = 60  # such photos of an own landmark at most, the surest ones
 NEGLIGIBLE = 0.01  # probability below which an answer stays as it was
-# Of the signs in `Own._signs`, where the network names nothing, and where it names a landmark; and the
+# Of the signs in `_signs`, where the network names nothing, and where it names a landmark; and the
 # evidence from which an own one is named then: one with a single example, and others, of which more is known.
 # Fitted by benchmarks/own_landmarks.py, which prints them.
 WEIGHTS = np.array(
@@ -220,33 +220,19 @@ class Own:
         similar = []
         for number, (similarity, c) in enumerate(pairs[:SHOWN]):
             rival = pairs[1 if number == 0 else 0][0] if len(pairs) > 1 else 0.0
-            examples, common = len(self._examples[c]), float(self._common[c])
-            signs = self._signs(similarity, c, rival, built_in, crowd, known, examples, common)
+            rivals = self._rivals(c, rival, built_in, crowd)
+            signs = _signs(similarity, rivals, len(self._examples[c]), known, float(self._common[c]))
             similar.append(Similar(c, signs))
         return similar
 
-    def _signs(
-        self,
-        similarity: float,
-        c: int,
-        rival: float,
-        built_in: np.ndarray,
-        crowd: np.ndarray,
-        known: float,
-        examples: int,
-        common: float,
-    ) -> np.ndarray:
-        """What speaks for own landmark ``c``, ``(7,)``.
+    def _rivals(self, c: int, rival: float, built_in: np.ndarray, crowd: np.ndarray) -> tuple[float, ...]:
+        """The similarity to what else a photo may show than own landmark ``c``.
 
-        The similarity, and what it is more than that to other own landmarks, to built-in ones (one that is
-        both is no rival of its own), and to photos of no landmark; how few examples there are; the network's
-        own log odds; and how common its looks are.
+        That is another own one, a built-in one (one that is both is no rival of its own), or no landmark.
         """
         others = np.delete(built_in, self._built_in[c]) if self._built_in[c] >= 0 else built_in
         nobody = float(crowd.max(initial=0.0)) if len(crowd) else CROWD
-        rivals = max(rival, 0.0), float(others.max(initial=0.0)), nobody
-        leads = (similarity - other for other in rivals)
-        return np.array([similarity, *leads, 1 / examples, _log_odds(known), common], np.float32)
+        return max(rival, 0.0), float(others.max(initial=0.0)), nobody
 
     def _guess(self, similar: Similar, answer: Answer) -> Guess:
         """An own landmark with a probability that reaches the threshold where it is to be named.
@@ -280,12 +266,24 @@ class Own:
             mean, common = float(middle @ place), float(self._commonness(middle[None])[0])
             similarity = (mean + float((rest @ place).max())) / 2
             own_rival = float((others[: len(self._means) - 1] @ place).max(initial=0.0))
-            known_ones, crowd = self._space.means @ place, self._space.crowd @ place
-            signs = self._signs(similarity, c, own_rival, known_ones, crowd, 0.5, len(rest), common)
+            rivals = self._rivals(c, own_rival, self._space.means @ place, self._space.crowd @ place)
+            signs = _signs(similarity, rivals, len(rest), 0.5, common)
             recognised += float(WEIGHTS[0] @ signs) >= NEEDED[0][int(len(rest) > 1)]
             if mean < MISFIT:
                 misfits.append(names[i])
         return Fit(recognised, tuple(misfits), tuple(alike))
+
+
+def _signs(
+    similarity: float, rivals: tuple[float, ...], examples: int, known: float, common: float
+) -> np.ndarray:
+    """What speaks for an own landmark, ``(7,)``.
+
+    The similarity, and what it is more than that of each rival; how few examples there are; the network's own
+    log odds; and how common its looks are.
+    """
+    leads = (similarity - other for other in rivals)
+    return np.array([similarity, *leads, 1 / examples, _log_odds(known), common], np.float32)
 
 
 def _log_odds(probability: float) -> float:

@@ -34,13 +34,8 @@ TIMEOUT = 60.0  # seconds to wait for the process to start, or for an answer
 ATTEMPTS = 3  # of a request that breaks off
 PAUSE = 0.2  # seconds between attempts
 LARGEST = 64 * 2**20  # bytes of a request or answer; `src.photos.decode` gives pictures of at most 12
-INFO, SCORES, HEAT, SPACE, FAILED = (
-    b"i",
-    b"s",
-    b"h",
-    b"p",
-    b"f",
-)  # what is asked for; an answer repeats it, or failed
+# what is asked for; an answer repeats it, or failed
+INFO, SCORES, HEAT, SPACE, FAILED = b"i", b"s", b"h", b"p", b"f"
 _HEADER = struct.Struct("<QcI")  # number of the request, what is asked for, bytes that follow
 _SHAPE = struct.Struct("<II")
 

@@ -52,6 +52,11 @@ class Taken:
     longitude: float | None = None
     camera: str = ""
 
+    @property
+    def position(self) -> tuple[float, float] | None:
+        """Latitude and longitude; None where they are unknown."""
+        return None if self.latitude is None or self.longitude is None else (self.latitude, self.longitude)
+
 
 @dataclass(frozen=True)
 class Revised:
@@ -193,9 +198,8 @@ def same_place(a: Taken, b: Taken) -> float:
 
 def distance_between(a: Taken | Landmark, b: Taken | Landmark) -> float | None:
     """Kilometres between two cameras, landmarks, or one of each; None where a position is unknown."""
-    if a.latitude is None or a.longitude is None or b.latitude is None or b.longitude is None:
-        return None
-    return distance_km(a.latitude, a.longitude, b.latitude, b.longitude)
+    here, there = a.position, b.position
+    return distance_km(*here, *there) if here and there else None
 
 
 def middle_of(taken: Iterable[Taken]) -> tuple[float, float] | None:
@@ -204,7 +208,7 @@ def middle_of(taken: Iterable[Taken]) -> tuple[float, float] | None:
     That is the median of each degree, which a few wrong ones do not move; longitudes may lie on both sides
     of 180°.
     """
-    placed = [(t.latitude, t.longitude) for t in taken if t.latitude is not None and t.longitude is not None]
+    placed = [one.position for one in taken if one.position]
     if not placed:
         return None
     first = placed[0][1]  # around it, as 179° east is near 179° west

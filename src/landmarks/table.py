@@ -78,6 +78,11 @@ class Landmark:
             )
 
     @property
+    def position(self) -> tuple[float, float] | None:
+        """Latitude and longitude; None where they are unknown."""
+        return None if self.latitude is None or self.longitude is None else (self.latitude, self.longitude)
+
+    @property
     def place(self) -> str:
         """City and country, "Agra, India"; empty when neither is known."""
         return ", ".join(dict.fromkeys(part for part in (self.city, self.country) if part))

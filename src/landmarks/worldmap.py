@@ -57,8 +57,8 @@ def small_map(landmark: Landmark | None, camera: tuple[float, float] | None = No
     if camera:
         x, y = mercator(*camera)
         marks.append((x, y, _CAMERA, "where the photo says it was taken"))
-    if landmark and landmark.latitude is not None and landmark.longitude is not None:
-        x, y = mercator(landmark.latitude, landmark.longitude)
+    if landmark and landmark.position:
+        x, y = mercator(*landmark.position)
         marks.append((x, y, _PIN, landmark.name))
         radius = _radius(landmark)
         circle = f'<circle class="lt-extent" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.2f}"/>'

@@ -6,11 +6,10 @@ import argparse
 from datetime import date
 from pathlib import Path
 
+from src.inference.export_file import EXPORT
 from src.landmarks.tags import LANGUAGES
 from src.library.remote import is_address
 from src.photos.sidecar_names import NAMINGS
-
-MODEL = Path(__file__).parents[2] / "checkpoints" / "transfer_exported.pt"
 
 
 def parser(about: str) -> argparse.ArgumentParser:
@@ -55,7 +54,7 @@ def parser(about: str) -> argparse.ArgumentParser:
         "--album", type=Path, metavar="DIR", help="make a folder of links to the photos of each landmark"
     )
     parser.add_argument("--undo", action="store_true", help="take back what was written for FOLDER")
-    parser.add_argument("--model", type=Path, metavar="PT", default=MODEL, help="an exported model")
+    parser.add_argument("--model", type=Path, metavar="PT", default=EXPORT, help="an exported model")
     parser.add_argument(
         "--own",
         type=Path,

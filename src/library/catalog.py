@@ -12,9 +12,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from src.landmarks.answer import Answer, Guess
 from src.landmarks.evidence import Taken
 from src.landmarks.table import Landmark
 from src.landmarks.tags import Tags
-from src.library.catalog_file import open_catalog
+from src.library.catalog_file import now, open_catalog, transaction
 from src.library.decisions import Decision, Sight, keep, load, sights
 from src.library.records import COLUMNS, Record
 from src.library.writes import Writes, read_tags
@@ -77,7 +76,7 @@ class Catalog:
             hash = CASE WHEN (size, mtime_ns) = (excluded.size, excluded.mtime_ns) THEN hash END,
             size = excluded.size, mtime_ns = excluded.mtime_ns
         """
-        with self.transaction():
+        with transaction(self._db):
             self.run = self._one("SELECT coalesce(max(run), 0) + 1 FROM files")
             self._db.executemany(statement, map(self._file, found))
 
@@ -128,27 +127,16 @@ class Catalog:
         asked = {"hash": content, **self._asked(model)}
         return self._one(f"SELECT count(*) FROM answers WHERE {where}", **asked) > 0
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """What is saved in this context is saved at once, or, where it ends with an error, not at all."""
-        self._db.execute("BEGIN")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        finally:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-
     def save(self, path: str, model: str, result: Mapping | str) -> None:
         """Save at once what became of a file: an `answer_row`, or a sentence on why there is none."""
         content, error = (None, result) if isinstance(result, str) else (result["hash"], None)
-        with self.transaction():
+        with transaction(self._db):
             if not isinstance(result, str) and result["known"] is not None:
                 self._db.execute(
                     "INSERT OR REPLACE INTO answers VALUES"
                     " (:hash, :model, :known, :guesses, :taken, :latitude, :longitude, :camera, :thumbnail,"
                     " :now, :features)",
-                    {**result, "model": model, "now": _now()},
+                    {**result, "model": model, "now": now()},
                 )
             row = (content, error, os.fsencode(path))
             self._db.execute("UPDATE files SET hash = ?, error = ? WHERE path = ?", row)
@@ -184,7 +172,7 @@ class Catalog:
 
     def save_records(self, records: Iterable[tuple[Record, Tags | None, str]]) -> None:
         """Save this run's records in the place of those before: each with its tags and its photo's hash."""
-        with self.transaction():
+        with transaction(self._db):
             self._db.execute("DELETE FROM records")
             marks = ", ".join("?" * (len(COLUMNS) + 2))
             self._db.executemany(f"INSERT INTO records VALUES ({marks})", map(_record_row, records))
@@ -234,7 +222,7 @@ class Catalog:
 
     def decide(self, table: Iterable[Decision]) -> None:
         """Keep a person's decisions in the place of former ones, see `keep`."""
-        with self.transaction():
+        with transaction(self._db):
             keep(self._db, table)
 
     def decisions(self) -> dict[str, Decision]:
@@ -258,10 +246,6 @@ class Catalog:
         ).fetchall():
             yield from page
             after = page[-1][0]
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _report(

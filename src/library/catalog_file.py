@@ -1,6 +1,9 @@
 """The catalog's file: opened, locked and checked to be ours, or a sentence that says why that cannot be."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 VERSION = 2
@@ -79,6 +82,23 @@ def explain(error: sqlite3.Error, path: Path) -> str:
     for refused in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         remedies[refused] = "cannot be written; change its permissions, or choose another --out"
     return f"{path} {remedies.get(code, f'cannot be used ({error}); check the disk and start again')}."
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """What is changed in this context is changed at once, or, where it ends with an error, not at all."""
+    db.execute("BEGIN")
+    try:
+        yield
+        db.execute("COMMIT")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+
+
+def now() -> str:
+    """The time for a row, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def open_catalog(path: Path) -> sqlite3.Connection:

@@ -23,7 +23,7 @@ from src.inference.own_file import LONGEST
 from src.landmarks.evidence import Taken
 from src.landmarks.table import Landmark, describe
 from src.landmarks.tags import Language, Tags, clean, confirmed_tags
-from src.library.records import Record, unguarded
+from src.library.records import Record, facts_of, unguarded
 
 COLUMNS = ("approve", "landmark", "correct", "probability", "probability_alone", "country", "path", "content")
 _YES, _NO = ("yes", "y", "true", "1", "x"), ("no", "n", "false", "0", "")
@@ -189,10 +189,7 @@ def keep(db: sqlite3.Connection, table: Iterable[Decision]) -> None:
 
 def load(db: sqlite3.Connection) -> dict[str, Decision]:
     """The decisions that a catalog keeps, by content."""
-    kept = {}
-    for content, path, landmark, approved, correct in db.execute("SELECT * FROM decisions"):
-        kept[content] = Decision(os.fsdecode(path), content, landmark, bool(approved), correct)
-    return kept
+    return {row[0]: _kept(*row) for row in db.execute("SELECT * FROM decisions")}
 
 
 def sights(db: sqlite3.Connection, model: str) -> Iterator[Sight]:
@@ -204,10 +201,14 @@ def sights(db: sqlite3.Connection, model: str) -> Iterator[Sight]:
         (model,),
     )
     for first, group in groupby(rows, key=lambda row: row[:-1]):
-        content, path, landmark, approved, correct, features, latitude, longitude = first
-        paths = dict.fromkeys(os.fsdecode(one) for one in (path, *(row[-1] for row in group)) if one)
-        decision = Decision(os.fsdecode(path), content, landmark, bool(approved), correct)
-        yield Sight(decision, tuple(paths), features or b"", Taken(None, latitude, longitude))
+        *row, features, latitude, longitude = first
+        paths = dict.fromkeys(os.fsdecode(one) for one in (row[1], *(more[-1] for more in group)) if one)
+        yield Sight(_kept(*row), tuple(paths), features or b"", Taken(None, latitude, longitude))
+
+
+def _kept(content: str, path: bytes, landmark: str, approved: int, correct: str) -> Decision:
+    """A decision as a catalog has it."""
+    return Decision(os.fsdecode(path), content, landmark, bool(approved), correct)
 
 
 def corrected(
@@ -231,17 +232,7 @@ def corrected(
         if decision and decision.correct and not record.error:
             landmark = names.find(decision.correct)
             tags = confirmed_tags(landmark, model, language)
-            record = replace(
-                record,
-                landmark=landmark.name,
-                probability=1.0,
-                city=landmark.city,
-                country=landmark.country,
-                latitude=landmark.latitude,
-                longitude=landmark.longitude,
-                extent_km=landmark.extent_km,
-                tags=tags.keywords,
-            )
+            record = replace(record, probability=1.0, **facts_of(landmark, tags))
         yield record, tags, content
 
 

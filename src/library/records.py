@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from src.files import replacing
 
 if TYPE_CHECKING:
     from src.landmarks.evidence import Revised
+    from src.landmarks.table import Landmark
     from src.landmarks.tags import Tags
 
 ROW_GROUP = 10_000  # records of a Parquet file that are held at a time
@@ -62,20 +63,15 @@ def record_of(path: str, revised: Revised, tags: Tags | None) -> Record:
     name = alone.guesses[0].landmark.name if alone.recognised else ""
     if tags is None:
         return Record(path, "", answer.known, name, alone.known)
-    best = answer.guesses[0].landmark
-    return Record(
-        path=path,
-        landmark=best.name,
-        probability=answer.known,
-        landmark_alone=name,
-        probability_alone=alone.known,
-        city=best.city,
-        country=best.country,
-        latitude=best.latitude,
-        longitude=best.longitude,
-        extent_km=best.extent_km,
-        tags=tags.keywords,
-    )
+    facts = facts_of(answer.guesses[0].landmark, tags)
+    return Record(path, probability=answer.known, landmark_alone=name, probability_alone=alone.known, **facts)
+
+
+def facts_of(landmark: Landmark, tags: Tags) -> dict[str, Any]:
+    """What a record says of the landmark that is on a photo, by column."""
+    columns = ("city", "country", "latitude", "longitude", "extent_km")
+    facts = {column: getattr(landmark, column) for column in columns}
+    return {"landmark": landmark.name, "tags": tags.keywords, **facts}
 
 
 COLUMNS = tuple(field.name for field in fields(Record))

@@ -22,11 +22,11 @@ def make_records(
     catalog: Catalog,
     predictor: Answering,
     model: str,
-    min_confidence: float | None,
+    threshold: float,
     together: bool,
-    language: Language = "en",
-    files: Files | None = None,
-    own: Own | None = None,
+    language: Language,
+    files: Files | None,
+    own: Own | None,
 ) -> Iterator[tuple[Record, Tags | None, str]]:
     """A record for each photo, with its tags and the digest of its content.
 
@@ -34,14 +34,13 @@ def make_records(
         catalog: with an answer or an error for each photo.
         predictor: what the answers came from.
         model: its name in the catalog.
-        min_confidence: the smallest ``known`` that counts as recognised, if not the model's own.
+        threshold: the smallest ``known`` that counts as recognised.
         together: whether photos of one folder are evidence for each other, and those that surely show an
             own landmark for all others; what a person decided on is no such evidence.
         language: of the landmark's name in tags, see `tags_for`.
         files: where the photos are, if not in folders of this machine.
-        own: the person's own landmarks; they need a catalog with `Catalog.features`.
+        own: the person's own landmarks, if any; they need a catalog with `Catalog.features`.
     """
-    threshold = predictor.known_threshold if min_confidence is None else min_confidence
     name = model_name(predictor.info)
     landmarks = {landmark.class_name: landmark for landmark in predictor.landmarks}
     takeout = Takeout(files or LocalFiles())

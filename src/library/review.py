@@ -89,7 +89,6 @@ def write_review(
     shown, count = iter(shown), max(1, -(-total // PAGE))
     for number in range(1, count + 1):
         page = numbered(path, number)
-        entries = ((one, _decision(one, verdicts)) for one in islice(shown, PAGE))
         with (
             replacing(page) as part,
             replacing(page.with_suffix(".csv")) as table,
@@ -101,16 +100,16 @@ def write_review(
             file.write(head)
             rows.write(_row(COLUMNS))
             photos: list[dict] = []
-            for one, decision in entries:
-                record, ending = one.record, _row(_ending(one))
+            for one in islice(shown, PAGE):
+                decision, ending = _decision(one, verdicts), list(_ending(one))
                 if one.thumbnail:
                     code = base64.b64encode(one.thumbnail).decode()
                     file.write(f'<script type="text/plain" id="t{len(photos)}">{code}</script>\n')
-                if record.landmark or decision:
+                if one.record.landmark or decision:
+                    approve = "no" if decision and not decision.approved else "yes"
                     correct = decision.correct if decision else ""
-                    begin = ("no" if decision and not decision.approved else "yes", record.landmark, correct)
-                    rows.write(_row(begin).removesuffix("\r\n") + "," + ending)
-                photos.append(_photo(one, decision, ending, names) | {"group": _group(one, numbers)})
+                    rows.write(_row([approve, one.record.landmark, correct, *ending]))
+                photos.append(_photo(one, decision, _row(ending), names) | {"group": _group(one, numbers)})
             file.write(_data(path=page, photos=photos, places=places, names=names, groups=titles))
             file.write(tail)
     while (old := numbered(path, count := count + 1)).exists():  # of a library that was larger

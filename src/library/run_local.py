@@ -13,11 +13,7 @@ from src.progress import Tally
 
 
 def answer_all(
-    catalog: Catalog,
-    predictor: Answering,
-    model: str,
-    workers: int | None,
-    threshold: float | None = None,
+    catalog: Catalog, predictor: Answering, model: str, workers: int | None, threshold: float
 ) -> None:
     """Ask the model about every photo that it has not answered for; each answer is safe from a kill at once.
 
@@ -28,7 +24,7 @@ def answer_all(
         predictor: the model.
         model: its name in the catalog.
         workers: how many threads; if None, one more than there are cores, as some always wait, up to 5.
-        threshold: the smallest ``known`` that is counted as a landmark meanwhile, if not the model's own.
+        threshold: the smallest ``known`` that is counted as a landmark meanwhile.
     """
     workers = workers or THREADS
     pool = ThreadPoolExecutor(workers)
@@ -40,7 +36,7 @@ def answer_all(
             for path, report in ahead(jobs, workers):
                 result = report if isinstance(report, str) else answer_row(report)
                 catalog.save(path, model, result)
-                tally.add(finding(result, predictor.known_threshold if threshold is None else threshold))
+                tally.add(finding(result, threshold))
     finally:
         pool.shutdown(cancel_futures=True)
 

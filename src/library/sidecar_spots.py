@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from src.files import exists, patiently
+from src.files import exists
 from src.inference.report import PhotoReport
-from src.library.takeout import THREADS
+from src.library.takeout import THREADS, names_ending
 from src.photos.errors import UNUSABLE
 from src.photos.files import read_photo_file
 from src.photos.read_metadata import read_sidecar_spot
@@ -27,15 +26,12 @@ def add_sidecar_spots(reports: Sequence[PhotoReport]) -> list[PhotoReport]:
             spot = read_sidecar_spot(read_photo_file(sidecar)) if exists(sidecar) else None
         except UNUSABLE:  # one that is broken says nothing, and is named when it is written to
             return report
-        return (
-            replace(report, taken=replace(report.taken, latitude=spot[0], longitude=spot[1]))
-            if spot
-            else report
-        )
+        if spot is None:
+            return report
+        return replace(report, taken=replace(report.taken, latitude=spot[0], longitude=spot[1]))
 
-    names = _sidecars(Path(reports[0].name).parent) if reports else set()
-    if not names:
-        return list(reports)
+    found = names_ending(Path(reports[0].name).parent, ".xmp") if reports else ()
+    names = set(map(str.lower, found))
     with ThreadPoolExecutor(THREADS) as pool:
         asked = {
             number: pool.submit(completed, report)
@@ -49,16 +45,3 @@ def add_sidecar_spots(reports: Sequence[PhotoReport]) -> list[PhotoReport]:
 
 def _names(photo: Path) -> tuple[str, str]:
     return f"{photo.name}.xmp".lower(), f"{photo.stem}.xmp".lower()
-
-
-def _sidecars(folder: Path) -> set[str]:
-    """The sidecars in a folder, in small letters; none where it cannot be looked into."""
-
-    def listed() -> set[str]:
-        with os.scandir(folder) as entries:
-            return {entry.name.lower() for entry in entries if entry.name.lower().endswith(".xmp")}
-
-    try:
-        return patiently(listed)
-    except OSError:
-        return set()

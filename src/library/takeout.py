@@ -34,15 +34,7 @@ class LocalFiles:
 
     def json_names(self, folder: str) -> Iterable[str]:
         """See `Files`."""
-
-        def listed() -> list[str]:
-            with os.scandir(folder) as entries:
-                return [entry.name for entry in entries if entry.name.lower().endswith(".json")]
-
-        try:
-            return patiently(listed)
-        except OSError:
-            return []
+        return names_ending(folder, ".json")
 
     def read_start(self, path: str, size: int) -> bytes:
         """See `Files`."""
@@ -53,6 +45,19 @@ class LocalFiles:
 
         with explained(Path(path), "read"):
             return patiently(start)
+
+
+def names_ending(folder: str | Path, ending: str) -> list[str]:
+    """The names in a folder that end so, in small or capital letters; none where it cannot be looked into."""
+
+    def listed() -> list[str]:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.name.lower().endswith(ending)]
+
+    try:
+        return patiently(listed)
+    except OSError:
+        return []
 
 
 class Takeout:

@@ -286,8 +286,7 @@ def _placed(landmark: Landmark, taken: Sequence[Taken]) -> tuple[Landmark, int]:
     if landmark.latitude is not None or middle is None:
         return landmark, 0
     latitude, longitude = (round(degrees, 6) for degrees in middle)
-    count = sum(one.latitude is not None and one.longitude is not None for one in taken)
-    return replace(landmark, latitude=latitude, longitude=longitude), count
+    return replace(landmark, latitude=latitude, longitude=longitude), sum(bool(one.position) for one in taken)
 
 
 def _files(photos: Sequence[Path]) -> tuple[list[str], list[str]]:

@@ -7,10 +7,10 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from src.landmarks.tags import Tags
+from src.library.catalog_file import now, transaction
 
 _COLUMNS = "writes.path, target, root, writes.tags, done, content"
 
@@ -67,14 +67,13 @@ class Writes:
 
     def save(self, *writes: Write) -> None:
         """Save at once that something is about to be written, or is (`done`)."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        time = now()
         rows = []
         for write in writes:
             root = write.root and os.fsencode(write.root)
             paths = os.fsencode(write.photo), os.fsencode(write.target), root
-            rows.append(
-                (*paths, json.dumps(asdict(write.tags)), now, now if write.done else None, write.content)
-            )
+            done = time if write.done else None
+            rows.append((*paths, json.dumps(asdict(write.tags)), time, done, write.content))
         self._execute_on_disk(
             "INSERT INTO writes VALUES (?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE"
@@ -94,12 +93,9 @@ class Writes:
         """Change what no power cut may take: it is on the disk before the file that it speaks of changes."""
         self._db.execute("PRAGMA synchronous = FULL")
         try:
-            self._db.execute("BEGIN")
-            self._db.executemany(statement, rows)
-            self._db.execute("COMMIT")
+            with transaction(self._db):
+                self._db.executemany(statement, rows)
         finally:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
             self._db.execute("PRAGMA synchronous = NORMAL")
 
 

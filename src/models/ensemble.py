@@ -41,3 +41,8 @@ class Ensemble(Classifier):
         size = parts[0][1].shape[2:]
         maps = [m if m.shape[2:] == size else F.interpolate(m, size, mode="bilinear") for _, m in parts]
         return torch.cat([features for features, _ in parts], dim=1), torch.cat(maps, dim=1)
+
+
+def combined(networks: Sequence[Classifier]) -> Classifier:
+    """The network itself where there is one, else an `Ensemble`."""
+    return networks[0] if len(networks) == 1 else Ensemble(networks)

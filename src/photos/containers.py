@@ -23,6 +23,12 @@ MAX_BLOCK = 2**20  # bytes of EXIF, XMP or IPTC; of a larger block, one byte mor
 END_OF_IMAGE, START_OF_SCAN = 0xD9, 0xDA  # markers of a JPEG
 APP0, APP1, APP13, APP14, APP15, COMMENT = 0xE0, 0xE1, 0xED, 0xEE, 0xEF, 0xFE
 
+# What metadata begins with, in segments of a JPEG and in texts of a PNG.
+EXIF_HEAD, XMP_IN_JPEG, PHOTOSHOP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"Photoshop 3.0\0"
+XMP_IN_PNG = b"XML:com.adobe.xmp"
+EXIF_IN_PNG_TEXT = (b"Raw profile type exif", b"Raw profile type APP1")  # by ImageMagick and old exiv2
+IPTC_RESOURCE = 0x0404  # its number among Photoshop's
+
 # Segments and chunks besides the critical ones that say how to show the picture.
 JPEG_PICTURE = (b"JFIF\0", b"ICC_PROFILE\0", b"Adobe\0")
 PNG_PICTURE = frozenset(b"tRNS gAMA cHRM sRGB iCCP cICP mDCV cLLI sBIT bKGD pHYs acTL fcTL fdAT".split())
@@ -30,12 +36,8 @@ PNG_PICTURE = frozenset(b"tRNS gAMA cHRM sRGB iCCP cICP mDCV cLLI sBIT bKGD pHYs
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # the others are part of coded pixels, or fill bytes
 _END_OF_SCAN = re.compile(rb"\xff[\xc0-\xcf\xd8-\xfe]")  # as libjpeg has it: what else there is, is damage
 _NO_LENGTH = (0x01, 0xD8)  # temporary, start of image
-_XMP_IN_JPEG = b"http://ns.adobe.com/xap/1.0/\0"
-_XMP_IN_PNG = b"XML:com.adobe.xmp"
-_EXIF_IN_PNG_TEXT = (b"Raw profile type exif", b"Raw profile type APP1")  # by ImageMagick and old exiv2
 _XMP_IN_GIF = b"XMP DataXMP"
 _XMP_TAIL_IN_GIF = 257  # bytes behind the packet that lead any reader of blocks to their end
-_PHOTOSHOP, _IPTC_IN_PHOTOSHOP = b"Photoshop 3.0\0", 0x0404
 
 
 @dataclass(frozen=True)
@@ -143,10 +145,10 @@ def _jpeg(photo: bytes) -> Contents:
             picture.append(photo[start:end])
         elif scans:
             continue  # where no program looks for any
-        elif marker == APP1 and photo.startswith(b"Exif\0\0", start + 4):
-            blocks.setdefault("exif", photo[start + 10 : end])
-        elif marker == APP1 and photo.startswith(_XMP_IN_JPEG, start + 4):
-            blocks.setdefault("xmp", photo[start + 4 + len(_XMP_IN_JPEG) : end])
+        elif marker == APP1 and photo.startswith(EXIF_HEAD, start + 4):
+            blocks.setdefault("exif", photo[start + 4 + len(EXIF_HEAD) : end])
+        elif marker == APP1 and photo.startswith(XMP_IN_JPEG, start + 4):
+            blocks.setdefault("xmp", photo[start + 4 + len(XMP_IN_JPEG) : end])
         elif marker == APP13 and (iptc := _photoshop_iptc(photo[start + 4 : end])):
             blocks.setdefault("iptc", iptc)
     cut = scans <= MAX_SCANS and marker != END_OF_IMAGE
@@ -167,7 +169,7 @@ def is_metadata(photo: bytes, marker: int, start: int) -> bool:
 
 
 def _photoshop_iptc(segment: bytes) -> bytes:
-    return iptc_in_resources(segment[len(_PHOTOSHOP) :]) if segment.startswith(_PHOTOSHOP) else b""
+    return iptc_in_resources(segment[len(PHOTOSHOP) :]) if segment.startswith(PHOTOSHOP) else b""
 
 
 def iptc_in_resources(resources: bytes) -> bytes:
@@ -179,7 +181,7 @@ def iptc_in_resources(resources: bytes) -> bytes:
         number, name = int.from_bytes(resources[at + 4 : at + 6]), resources[at + 6 : at + 7]
         at += 6 + (len(name) + sum(name) + 1) // 2 * 2
         size = int.from_bytes(resources[at : at + 4])
-        if number == _IPTC_IN_PHOTOSHOP:
+        if number == IPTC_RESOURCE:
             return resources[at + 4 : at + 4 + size]
         at += 4 + size + size % 2
     return b""
@@ -196,9 +198,9 @@ def _png(photo: bytes) -> Contents:
             blocks["exif"] = photo[start + 8 : min(end - 4, start + 9 + MAX_BLOCK)]
         elif kind in (b"iTXt", b"tEXt", b"zTXt"):
             keyword = photo[start + 8 : start + 8 + 80].partition(b"\0")[0]
-            if keyword == _XMP_IN_PNG and "xmp" not in blocks:
+            if keyword == XMP_IN_PNG and "xmp" not in blocks:
                 blocks["xmp"] = _png_text(kind, photo[start + 9 + len(keyword) : end - 4])
-            elif keyword in _EXIF_IN_PNG_TEXT and "exif" not in blocks:
+            elif keyword in EXIF_IN_PNG_TEXT and "exif" not in blocks:
                 blocks["exif"] = _raw_profile(_png_text(kind, photo[start + 9 + len(keyword) : end - 4]))
     return Contents(b"".join([*picture, photo[at:]]), **blocks)
 

@@ -111,11 +111,9 @@ class OpenedPhoto:
             raise ValueError("too much is missing")
         if progressive:
             return f"{self.name} is incomplete: the finest details of the picture may be missing."
-        return (
-            f"{self.name} is incomplete: the lowest {max(rows, 0.01):.0%} of the picture are missing."
-            if rows
-            else ""
-        )
+        if not rows:
+            return ""
+        return f"{self.name} is incomplete: the lowest {max(rows, 0.01):.0%} of the picture are missing."
 
 
 def open_photo(data: bytes, name: str = "photo") -> OpenedPhoto:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 import struct
 
-from src.photos.containers import without_marks
+from src.photos.containers import EXIF_HEAD, without_marks
+from src.photos.tiff import ALL_ORDERS
 
-HEAD = b"Exif\0\0"  # before the structure, in a JPEG
 ORIENTATION, DESCRIPTION, MAKE, MODEL = 0x0112, 0x010E, 0x010F, 0x0110
 SERIAL = 0xA431  # of the camera's body
 COMMENT = 0x9286  # the user's
@@ -29,24 +29,8 @@ _WANTED = {
     ),
     "gps": (LATITUDE_REF, LATITUDE, LONGITUDE_REF, LONGITUDE, METHOD, GPS_TIME, GPS_DATE),
 }
-_FORMATS = {
-    1: "B",
-    2: "s",
-    3: "H",
-    4: "L",
-    5: "LL",
-    6: "b",
-    7: "s",
-    8: "h",
-    9: "l",
-    10: "ll",
-    11: "f",
-    12: "d",
-}
+_FORMATS = dict(enumerate(("B", "s", "H", "L", "LL", "b", "s", "h", "l", "ll", "f", "d"), 1))
 _MAX_TEXT, _MAX_NUMBERS = 2**16, 8
-
-# TIFF, and what stands in its place in raw files of Olympus and Panasonic
-_ORDERS = {b"II*\0": "<", b"MM\0*": ">", b"IIRO": "<", b"IIRS": "<", b"MMOR": ">", b"IIU\0": "<"}
 
 Value = bytes | tuple[float, ...]  # texts as they stand in the file; numbers, of which 1/0 and 0/0 are NaN
 Tags = dict[int, Value]
@@ -64,11 +48,11 @@ class Exif:
     """
 
     def __init__(self, block: bytes, photo: bytes = b"", gps: bytes = b""):
-        block = without_marks(block, HEAD)
+        block = without_marks(block, EXIF_HEAD)
         self.main = _first_tags(block, _WANTED[""])
         self.photo = _first_tags(photo, _WANTED["photo"])
         self.gps = _first_tags(gps, _WANTED["gps"])
-        if order := _ORDERS.get(block[:4]):
+        if order := ALL_ORDERS.get(block[:4]):
             for tag, name, tags in ((_PHOTO, "photo", self.photo), (_GPS, "gps", self.gps)):
                 tags.update(_tags(block, order, int(number(self.main.get(tag)) or 0), _WANTED[name]))
 
@@ -112,7 +96,7 @@ def comment(value: Value | None) -> str:
 
 def _first_tags(block: bytes, wanted: tuple[int, ...]) -> Tags:
     """The wanted tags of a structure's first directory."""
-    order = _ORDERS.get(block[:4])
+    order = ALL_ORDERS.get(block[:4])
     if order is None or len(block) < 8:
         return {}
     return _tags(block, order, struct.unpack_from(order + "L", block, 4)[0], wanted)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import struct
 
 from src.landmarks.tags import Tags
-from src.photos.containers import without_marks
-from src.photos.exif import HEAD
+from src.photos.containers import EXIF_HEAD, without_marks
+from src.photos.tiff import ORDERS
 from src.photos.xmp import ESTIMATE, minutes
 
 _EMPTY = b"MM\0*\0\0\0\x08\0\0\0\0\0\0"  # one directory without entries
@@ -28,12 +28,12 @@ def with_position(block: bytes, tags: Tags) -> bytes:
     Raises:
         ValueError: the block is too broken to add to.
     """
-    bare = without_marks(block, HEAD)
+    bare = without_marks(block, EXIF_HEAD)
     return block[: len(block) - len(bare)] + _with_gps(bare or _EMPTY, tags)
 
 
 def _with_gps(block: bytes, tags: Tags) -> bytes:
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
+    order = ORDERS.get(block[:4])
     if order is None or len(block) < 8:
         raise ValueError("no TIFF structure")
     at = struct.unpack_from(order + "L", block, 4)[0]

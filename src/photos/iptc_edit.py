@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 
-from src.photos.containers import MAX_RESOURCES
+from src.photos.containers import IPTC_RESOURCE, MAX_RESOURCES, PHOTOSHOP
 from src.photos.properties import new_ones
 
-PHOTOSHOP = b"Photoshop 3.0\0"
-
-_IPTC, _DIGEST = 0x0404, 0x0425  # image resources; the latter is the MD5 of the former
+_DIGEST = 0x0425  # the image resource that is the MD5 of the one with IPTC
 _CHARACTER_SET, _KEYWORD, _UTF8 = (1, 90), (2, 25), b"\x1b%G"  # (ISO 2022)
 _LONGEST = 64  # bytes of a keyword
 
@@ -67,11 +65,11 @@ def with_iptc(segment: bytes, iptc: bytes) -> bytes:
         ValueError: it goes on in the next segment, or is broken.
     """
     resources = list(_resources(segment))
-    old = next((segment[start:end] for number, start, end in resources if number == _IPTC), None)
+    old = next((segment[start:end] for number, start, end in resources if number == IPTC_RESOURCE), None)
     pieces, at = [], 0
     for number, start, end in resources:
         value = segment[start:end]
-        if number == _IPTC:
+        if number == IPTC_RESOURCE:
             value = iptc
         elif number == _DIGEST and old is not None and value == _md5(old):
             value = _md5(iptc)
@@ -79,7 +77,7 @@ def with_iptc(segment: bytes, iptc: bytes) -> bytes:
         at = end + (end - start) % 2
     if old is None:
         padding = b"\0" * (len(iptc) % 2)
-        pieces += [b"8BIM", _IPTC.to_bytes(2), b"\0\0", len(iptc).to_bytes(4), iptc, padding]
+        pieces += [b"8BIM", IPTC_RESOURCE.to_bytes(2), b"\0\0", len(iptc).to_bytes(4), iptc, padding]
     return b"".join(pieces) if resources else segment + b"".join(pieces)
 
 

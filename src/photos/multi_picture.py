@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 
 from src.photos.containers import END_OF_IMAGE, START_OF_SCAN, jpeg_segments
+from src.photos.tiff import ORDERS
 
 _APP2, _HEAD = 0xE2, b"MPF\0"
 _ENTRIES = 0xB002  # tag of the list of pictures, of 16 bytes each: kind, size, place, two others
@@ -62,7 +63,7 @@ def _pictures(photo: bytes, head: int) -> Iterator[tuple[str, int]]:
     """Byte order and place of each picture's entry; none where the segment is broken."""
     end = head - 6 + int.from_bytes(photo[head - 6 : head - 4])
     block = photo[head:end]
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
+    order = ORDERS.get(block[:4])
     if order is None or len(block) < 10:
         return
     at = struct.unpack_from(order + "L", block, 4)[0]

@@ -13,20 +13,23 @@ from src.photos.containers import (
     APP0,
     APP1,
     APP13,
+    EXIF_HEAD,
+    EXIF_IN_PNG_TEXT,
+    PHOTOSHOP,
+    XMP_IN_JPEG,
+    XMP_IN_PNG,
     png_chunks,
     webp_chunks,
 )
-from src.photos.iptc_edit import PHOTOSHOP, with_iptc
+from src.photos.iptc_edit import with_iptc
 from src.photos.multi_picture import segments_before_pixels, with_places
 from src.photos.splice import Edit, spliced
 
 MAX_XMP_IN_JPEG = 65_502  # bytes of a packet (XMP Part 3, 1.1.3)
+WEBP_FLAGS = {b"EXIF": 0x08, b"XMP ": 0x04}  # in VP8X
 
 _APP11 = 0xEB
-_EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 _MAX_SEGMENT = 65_533  # bytes without marker and length
-_XMP_IN_PNG = b"XML:com.adobe.xmp"
-_WEBP_FLAGS = {b"EXIF": 0x08, b"XMP ": 0x04}  # in VP8X
 _ALPHA = 0x10
 
 
@@ -88,14 +91,15 @@ def _jpeg_edits(photo: bytes, exif: bytes, xmp: bytes, iptc: bytes) -> Iterator[
     for marker, start, end in segments_before_pixels(photo):
         if marker == APP0 and start == at and not found:
             at = end
-        elif marker == APP1 and photo.startswith((_EXIF, _XMP), start + 4):
-            found.setdefault(_EXIF if photo.startswith(_EXIF, start + 4) else _XMP, (start, end))
+        elif marker == APP1 and photo.startswith((EXIF_HEAD, XMP_IN_JPEG), start + 4):
+            head = EXIF_HEAD if photo.startswith(EXIF_HEAD, start + 4) else XMP_IN_JPEG
+            found.setdefault(head, (start, end))
         elif marker == APP13 and photo.startswith(PHOTOSHOP, start + 4):
             photoshop.append((start, end))
-    for head, block in ((_EXIF, exif), (_XMP, xmp)):
+    for head, block in ((EXIF_HEAD, exif), (XMP_IN_JPEG, xmp)):
         start, end = found.get(head, (at, at))
         if block and len(head) + len(block) <= _MAX_SEGMENT:
-            yield start, end, _segment(APP1, head + block)
+            yield start, end, segment(APP1, head + block)
         at = end
     if iptc:
         yield from _iptc_edits(photo, iptc, photoshop or [(at, at)])
@@ -110,10 +114,11 @@ def _iptc_edits(photo: bytes, iptc: bytes, segments: list[tuple[int, int]]) -> I
     has_some = [b"8BIM\x04\x04" in photo[start:end] for start, end in segments]
     number = has_some.index(True) if True in has_some else 0
     if len(new[number]) <= _MAX_SEGMENT:
-        yield *segments[number], _segment(APP13, new[number])
+        yield *segments[number], segment(APP13, new[number])
 
 
-def _segment(marker: int, data: bytes) -> bytes:
+def segment(marker: int, data: bytes) -> bytes:
+    """A segment of a JPEG."""
     return bytes([0xFF, marker]) + (len(data) + 2).to_bytes(2) + data
 
 
@@ -124,25 +129,26 @@ def _png_edits(photo: bytes, exif: bytes, xmp: bytes) -> Iterator[Edit]:
     """What is new stands behind the first chunk."""
     chunks = list(png_chunks(photo))
     behind = chunks[0][2]
-    raw_profile = (b"Raw profile type exif\0", b"Raw profile type APP1\0")
+    raw_profile = tuple(keyword + b"\0" for keyword in EXIF_IN_PNG_TEXT)
     places: dict[bytes, tuple[int, int]] = {}
     for kind, start, end in chunks:
         if kind == b"eXIf":
             places[kind] = (start, end)
         elif kind in (b"tEXt", b"zTXt", b"iTXt"):
-            if photo.startswith(_XMP_IN_PNG + b"\0", start + 8):
+            if photo.startswith(XMP_IN_PNG + b"\0", start + 8):
                 places.setdefault(b"iTXt", (start, end))
             elif photo.startswith(raw_profile, start + 8):
                 places.setdefault(b"text", (start, end))
     if exif:
         start, end = places.get(b"eXIf", places.get(b"text", (behind, behind)))
-        yield start, end, _chunk(b"eXIf", exif.removeprefix(_EXIF))
+        yield start, end, png_chunk(b"eXIf", exif.removeprefix(EXIF_HEAD))
     if xmp:
         start, end = places.get(b"iTXt", (behind, behind))
-        yield start, end, _chunk(b"iTXt", _XMP_IN_PNG + b"\0\0\0\0\0" + xmp)
+        yield start, end, png_chunk(b"iTXt", XMP_IN_PNG + b"\0\0\0\0\0" + xmp)
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG file."""
     return len(data).to_bytes(4) + kind + data + zlib.crc32(kind + data).to_bytes(4)
 
 
@@ -155,9 +161,9 @@ def _webp_edits(photo: bytes, exif: bytes, xmp: bytes) -> Iterator[Edit]:
     new = {kind: block for kind, block in ((b"EXIF", exif), (b"XMP ", xmp)) if block}
     for kind, block in new.items():
         places = [(start, end) for name, start, end in chunks if name == kind] or [(chunks[-1][2],) * 2]
-        yield *places[0], kind + len(block).to_bytes(4, "little") + block + b"\0" * (len(block) % 2)
+        yield *places[0], webp_chunk(kind, block)
     name, start, end = chunks[0]
-    flags = sum(_WEBP_FLAGS[kind] for kind in new)
+    flags = sum(WEBP_FLAGS[kind] for kind in new)
     if name == b"VP8X":
         yield start + 8, start + 9, bytes([photo[start + 8] | flags])
     else:
@@ -174,7 +180,12 @@ def _extended(picture: bytes, flags: int) -> bytes:
         width, height = (int.from_bytes(picture[at : at + 2], "little") & 0x3FFF for at in (14, 16))
         sides = (width - 1, height - 1)
     data = bytes([flags, 0, 0, 0]) + b"".join(side.to_bytes(3, "little") for side in sides)
-    return b"VP8X" + len(data).to_bytes(4, "little") + data
+    return webp_chunk(b"VP8X", data)
+
+
+def webp_chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a WebP file."""
+    return kind + len(data).to_bytes(4, "little") + data + b"\0" * (len(data) % 2)
 
 
 def _webp(photo: bytes, edits: list[Edit]) -> bytes:

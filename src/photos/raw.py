@@ -13,7 +13,7 @@ from itertools import islice
 
 from src.photos.containers import START_OF_SCAN, Contents, take_apart
 from src.photos.isobmff import canon_blocks
-from src.photos.tiff import ORDERS, RAW_ORDERS, metadata_of
+from src.photos.tiff import ALL_ORDERS, metadata_of
 
 MAX_CANDIDATES = 1000  # beginnings of a JPEG that are looked at; a raw file has up to 5, and some by chance
 MAX_SEGMENTS = 100  # before the pixels
@@ -37,7 +37,7 @@ def take_apart_raw(photo: bytes) -> tuple[Contents, tuple[bytes, bytes]]:
         blocks = canon_blocks(photo)
         main, shot, gps, xmp = (blocks.get(kind, b"") for kind in (b"CMT1", b"CMT2", b"CMT4", b"xmp"))
         return replace(preview, exif=main, xmp=xmp), (shot, gps)
-    if photo[:4] in ORDERS or photo[:4] in RAW_ORDERS:
+    if photo[:4] in ALL_ORDERS:
         xmp, iptc = metadata_of(photo)
         return replace(preview, exif=photo, xmp=xmp, iptc=iptc), (b"", b"")
     says_all = _jpeg_at(photo, int.from_bytes(photo[_FIRST_IN_RAF : _FIRST_IN_RAF + 4]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 
 from PIL import Image
@@ -10,8 +9,10 @@ from PIL import Image
 from src.photos import exif
 from src.photos.containers import (
     APP0,
+    APP1,
     APP14,
     END_OF_IMAGE,
+    EXIF_HEAD,
     START_OF_SCAN,
     is_metadata,
     is_picture,
@@ -21,13 +22,13 @@ from src.photos.containers import (
 )
 from src.photos.decode import OpenedPhoto, open_photo
 from src.photos.errors import MetadataError
+from src.photos.put_together import WEBP_FLAGS, png_chunk, segment, webp_chunk
 
 COPIED = ("JPEG", "PNG", "WEBP")  # formats of which copies are made: without metadata, or with tags
 
 # Bytes of segments without what may follow: "JFIF" up to the size of a thumbnail (JFIF 1.02), and "Adobe".
 _JPEG_SIZES = {APP0: 18, APP14: 16}
 _WEBP_PICTURE = set(b"VP8X,VP8 ,VP8L,ALPH,ANIM,ANMF,ICCP".split(b","))
-_WEBP_EXIF, _WEBP_XMP = 0x08, 0x04  # flags in VP8X
 
 
 def strip_metadata(photo: bytes, name: str = "photo") -> bytes:
@@ -106,15 +107,12 @@ def _assembled(parts: list[bytes], exif: bytes) -> bytes:
     """A photo file of these parts and, unless empty, an EXIF block with its head "Exif"."""
     head, first, *rest = parts
     if head == b"\xff\xd8":
-        segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2) + exif
-        return b"".join([head, segment if exif else b"", first, *rest])
-    exif = exif.removeprefix(b"Exif\0\0")
+        return b"".join([head, segment(APP1, exif) if exif else b"", first, *rest])
+    exif = exif.removeprefix(EXIF_HEAD)
     if head != b"RIFF":
-        chunk = len(exif).to_bytes(4) + b"eXIf" + exif + zlib.crc32(b"eXIf" + exif).to_bytes(4)
-        return b"".join([head, first, chunk if exif else b"", *rest])
+        return b"".join([head, first, png_chunk(b"eXIf", exif) if exif else b"", *rest])
     if first.startswith(b"VP8X"):
-        flags = first[8] & ~(_WEBP_EXIF | _WEBP_XMP) | (_WEBP_EXIF if exif else 0)
+        flags = first[8] & ~sum(WEBP_FLAGS.values()) | (WEBP_FLAGS[b"EXIF"] if exif else 0)
         first = first[:8] + bytes([flags]) + first[9:]
-    chunk = b"EXIF" + len(exif).to_bytes(4, "little") + exif + b"\0" * (len(exif) % 2)
-    body = b"".join([b"WEBP", first, *rest, chunk if exif else b""])
+    body = b"".join([b"WEBP", first, *rest, webp_chunk(b"EXIF", exif) if exif else b""])
     return head + len(body).to_bytes(4, "little") + body

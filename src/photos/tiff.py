@@ -16,6 +16,7 @@ from src.photos.errors import PhotoError
 
 ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 RAW_ORDERS = {b"IIRO": "<", b"IIRS": "<", b"MMOR": ">", b"IIU\0": "<"}  # of Olympus and Panasonic
+ALL_ORDERS = ORDERS | RAW_ORDERS
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # bytes, by type
 
@@ -126,7 +127,7 @@ def _with_one_directory(photo: bytes, directory: Directory) -> bytes:
 
 def _directories(photo: bytes) -> Iterator[Directory]:
     """The directories in their order, each followed by those within it; at most `_MAX_DIRECTORIES`."""
-    order = ORDERS.get(photo[:4]) or RAW_ORDERS.get(photo[:4])
+    order = ALL_ORDERS.get(photo[:4])
     if order is None or len(photo) < 8:
         return
     waiting, seen = [struct.unpack_from(order + "L", photo, 4)[0]], set[int]()
@@ -167,8 +168,7 @@ def _numbers(photo: bytes, order: str, directory: Directory, tag: int) -> tuple[
 
 def _number(photo: bytes, directory: Directory, tag: int) -> int | None:
     """The first number of a value."""
-    order = ORDERS.get(photo[:4]) or RAW_ORDERS[photo[:4]]
-    return next(iter(_numbers(photo, order, directory, tag)), None)
+    return next(iter(_numbers(photo, ALL_ORDERS[photo[:4]], directory, tag)), None)
 
 
 def _bytes(photo: bytes, directory: Directory, tag: int) -> bytes:

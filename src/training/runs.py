@@ -28,7 +28,7 @@ import pandas as pd
 from src.data.folders import Pictures, load_pictures
 from src.models.checkpoints import CheckpointError, load_checkpoint, restore
 from src.models.classifier import Classifier
-from src.models.ensemble import Ensemble
+from src.models.ensemble import combined
 from src.models.pretrained import TransferNet
 from src.training import distributed as parallel
 from src.training.loop import fit
@@ -116,7 +116,7 @@ def restore_runs(runs: Sequence[str | Path]) -> tuple[Classifier, dict]:
                     f"{run} and {runs[0]} were not trained on the same pictures alike ({fact}): they "
                     "cannot be an ensemble."
                 )
-    if len(states) == 1:
-        return networks[0], states[0]
-    trained = states[0]["trained"] | {"others": [state["trained"] for state in states[1:]]}
-    return Ensemble(networks).eval(), states[0] | {"trained": trained}
+    trained = states[0]["trained"]
+    if len(states) > 1:
+        trained = trained | {"others": [state["trained"] for state in states[1:]]}
+    return combined(networks).eval(), states[0] | {"trained": trained}
