@@ -220,8 +220,15 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
         status = max(status, _report(steps, None, "Album"))
         print(f"The album is {args.album}.")
     else:
-        print("Nothing was written to photos: --review lets you look first, --write writes.")
+        print(_next_step(args.learn and changes.total() > 0 and table is not None))
     return status
+
+
+def _next_step(unseen: bool) -> str:
+    """What to do after a run that wrote nothing, by whether it named photos that no review has."""
+    if unseen:
+        return "Nothing was written to photos: --review shows the new names; till then --write omits them."
+    return "Nothing was written to photos: --review lets you look first, --write writes."
 
 
 def _own(args: argparse.Namespace, predictor: Answering) -> tuple[Path, dict[str, Taught]]:

@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = [args.name is not None, args.list, args.forget is not None, args.renew, args.export_training]
     if sum(map(bool, wanted)) != 1 or (args.name is not None) != bool(args.photos):
         parser.error("give a name and photos, or one of --list, --forget, --renew and --export-training")
+    if args.name is not None and _is_file(args.name):
+        parser.error(f"{printable(args.name)} is a file: give the name of the place, and then its photos")
 
     from src.library.teach_own import OwnError, UnreadableError  # here, as --help need not wait for it
 
@@ -89,7 +91,8 @@ def _gist(learned: Learned) -> list[str]:
     elif landmark.latitude is None:
         said.append("It has no position, as no photo says where it was taken: --at LAT,LON gives it one.")
     elif learned.placed:
-        said.append(f"The position is the middle of {_photos(learned.placed)}.")
+        whose = "the middle of" if learned.placed > 1 else "that of"
+        said.append(f"The position is {whose} {_photos(learned.placed)}.")
     if learned.copies:
         said.append(f"Passed over as copies: {learned.copies}.")
     if learned.fit.recognised is None:
@@ -104,13 +107,18 @@ def _gist(learned: Learned) -> list[str]:
 
 def _warnings(learned: Learned) -> list[str]:
     """What does not fit."""
-    name, fit = learned.taught.landmark.name, learned.fit
-    return [
-        *(f"{photo} looks unlike the other photos: does it show the place?" for photo in fit.misfits),
-        *(f"{photo} was taken too far away to show the place: is it one of it?" for photo in learned.far),
-        *(f"{name} looks like {other}: their photos may be taken for each other's." for other in fit.alike),
-        *(f"{other} was taught with one of these photos, too: is that right?" for other in learned.elsewhere),
+    from src.inference.own import some_of
+
+    name, alike, elsewhere = learned.taught.landmark.name, learned.fit.alike, learned.elsewhere
+    said = [
+        *(f"{photo} looks unlike the other photos: does it show the place?" for photo in learned.fit.misfits),
+        *(f"{photo} was taken too far away to show the place: is it the right photo?" for photo in learned.far),
     ]
+    if alike:
+        said.append(f"{name} looks like {some_of(alike)}: their photos may be taken for each other's.")
+    if elsewhere:
+        said.append(f"One of these photos is also one of {some_of(elsewhere)}: is that right?")
+    return said
 
 
 def _list(into: Path) -> int:
@@ -157,7 +165,9 @@ def _export_training(args: argparse.Namespace) -> int:
         what = f"{_photos(one.photos)} to {one.folder}" if one.folder else "left out, as it takes two photos"
         missing = f"; {_photos(one.missing)} not found where taught" if one.missing else ""
         print(printable(f"{one.name}: {what}{missing}"))
-    print(f"Train with: python -m src.train --model transfer --data {printable(str(args.export_training))}")
+    if any(one.folder for one in copied):
+        data = printable(str(args.export_training))
+        print(f"Train with: python -m src.train --model transfer --data {data}")
     return 0
 
 
@@ -200,7 +210,7 @@ def _parsed(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, argparse.Name
     parser.add_argument(
         "--export-training", type=Path, metavar="DIR", help="copy the photos into a data set to train with"
     )
-    parser.add_argument("--into", type=Path, default=FILE, metavar="FILE", help=f"the file ({FILE})")
+    parser.add_argument("--into", type=_file, default=FILE, metavar="FILE", help=f"the file ({FILE})")
     parser.add_argument("--model", type=Path, default=MODEL, metavar="PT", help="an exported model")
     # intermixed, as photos may come after options; and a latitude of the south looks like an option
     words = list(argv)
@@ -215,10 +225,25 @@ def _position(text: str) -> tuple[float, float]:
     try:
         latitude, longitude = map(float, text.split(","))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text} is no position such as 48.137,11.575") from error
+        raise argparse.ArgumentTypeError(
+            f"{text} is no position: write it without spaces, as 48.137,11.575"
+        ) from error
     if not is_on_earth(latitude, longitude):
         raise argparse.ArgumentTypeError(f"{text} is no place on Earth: give degrees, latitude first")
     return latitude, longitude
+
+
+def _file(text: str) -> Path:
+    if not Path(text).name:
+        raise argparse.ArgumentTypeError(f"{text or 'nothing'} is no file: give one such as {FILE}")
+    return Path(text)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # it is too long for one, or holds what none can
+        return False
 
 
 def _words(text: str) -> tuple[str, ...]:

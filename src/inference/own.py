@@ -22,7 +22,7 @@ from src.landmarks.table import Landmark, describe
 GUESSES = 5
 RIVALS = 10  # own landmarks whose examples are looked at one by one: those with the nearest means
 STRANGERS = 5  # photos of no landmark, the nearest ones, whose mean cosine to an own landmark counts
-SHOWN = 3  # own landmarks among the guesses, at most: the most similar ones
+SHOWN = 3  # own landmarks among the guesses, at most: the most similar ones; and names in a sentence
 BATCH = 500  # photos that are compared at a time: some 10 MB
 NEGLIGIBLE = 0.01  # probability below which an answer stays as it was
 # Of the signs in `Own._signs`, where the network names nothing, and where it names a landmark; and the
@@ -253,6 +253,12 @@ class Own:
             if mean < MISFIT:
                 misfits.append(names[i])
         return Fit(recognised, tuple(misfits), tuple(alike))
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first names for people, "A, B, C and 7 more"."""
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _log_odds(probability: float) -> float:
