@@ -109,15 +109,15 @@ def _warnings(learned: Learned) -> list[str]:
     """What does not fit."""
     from src.inference.own import some_of
 
-    name, alike, elsewhere = learned.taught.landmark.name, learned.fit.alike, learned.elsewhere
+    name, fit = learned.taught.landmark.name, learned.fit
     said = [
-        *(f"{photo} looks unlike the other photos: does it show the place?" for photo in learned.fit.misfits),
-        *(f"{photo} was taken too far away to show the place: is it the right photo?" for photo in learned.far),
+        *(f"{photo} looks unlike the other photos: does it show the place?" for photo in fit.misfits),
+        *(f"{photo} was taken too far away to show the place: is it the right one?" for photo in learned.far),
     ]
-    if alike:
-        said.append(f"{name} looks like {some_of(alike)}: their photos may be taken for each other's.")
-    if elsewhere:
-        said.append(f"One of these photos is also one of {some_of(elsewhere)}: is that right?")
+    if fit.alike:
+        said.append(f"{name} looks like {some_of(fit.alike)}: their photos may be taken for each other's.")
+    if learned.elsewhere:
+        said.append(f"One of these photos is also one of {some_of(learned.elsewhere)}: is that right?")
     return said
 
 

@@ -275,11 +275,11 @@ def test_the_button_says_what_it_is_for(app):
     """Of a photo that was given a name it corrects, of another it asks for one; a form that is open stays."""
     send(app, ("a.jpg", CYAN), ("b.jpg", CYAN_TOO), ("red.jpg", RED))
     first, second, red = app.cards
-    assert [asking(card) for card in app.cards] == [["Name this place"]] * 2 + [["Confirm or correct it"]]
+    assert [asking(card) for card in app.cards] == [["Name this place"]] * 2 + [["Right or wrong? Say so"]]
     open_form(red).name.value = "Ga"
     teach(first, **GARDEN)
     assert asking(first) == []
-    assert asking(second) == ["Confirm or correct it"]  # as it is named now
+    assert asking(second) == ["Right or wrong? Say so"]  # as it is named now
     assert [part.name.value for part in inside(red) if isinstance(part, Form)] == ["Ga"]
     button(first, "Take back").click()
     assert [asking(card) for card in (first, second)] == [["Name this place"]] * 2

@@ -90,7 +90,7 @@ def test_a_position_that_is_given_counts_and_stays(run, photos, here):
     status, said, _ = run("House", *photos[:4], far, "--at", "-33.8568, 151.2153")
     assert status == 0
     assert said[0] == "House is known by 5 photos, at -33.85680, 151.21530."
-    assert "far.jpg was taken too far away to show the place: is it the right photo?" in said
+    assert "far.jpg was taken too far away to show the place: is it the right one?" in said
     run("House", photos[4], "--add", "--city", "Sydney")
     landmark = landmarks()["House"].landmark
     assert (landmark.latitude, landmark.longitude, landmark.city) == (-33.8568, 151.2153, "Sydney")
@@ -115,6 +115,16 @@ def test_a_photo_of_something_else_is_pointed_out(run, photos, here):
     assert status == 0
     assert "5 of 6 photos are recognised by the others." in said
     assert "other.jpg looks unlike the other photos: does it show the place?" in said
+
+
+def test_of_photos_of_one_name_the_folder_is_said(run, here):
+    """As cameras begin their numbers again."""
+    for n in range(4):
+        photo(here / "house" / f"{n}.jpg", seed=n, at=(48, 9))
+    photo(here / "trip" / "1.jpg", PINK, at=(50, 9))
+    _, said, _ = run("House", "house", "trip")
+    assert "trip/1.jpg looks unlike the other photos: does it show the place?" in said
+    assert "trip/1.jpg was taken too far away to show the place: is it the right one?" in said
 
 
 def test_landmarks_that_look_alike_are_pointed_out(run, photos, here):

@@ -20,7 +20,7 @@ from src.library.decisions import Names
 _NUMBER = r"([-+−]?\d{1,3}(?:\.\d+)?)\s*°?\s*"
 _POSITION = re.compile(rf"{_NUMBER}([NS]?)\s*[,;\s]\s*{_NUMBER}([EW]?)", re.IGNORECASE)
 
-CORRECT, NAME_IT = "Confirm or correct it", "Name this place"
+CORRECT, NAME_IT = "Right or wrong? Say so", "Name this place"
 
 Say = Callable[[Landmark | None], None]
 

@@ -9,8 +9,10 @@ photos of the places that a person teaches.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 
@@ -127,7 +129,7 @@ class Own:
         places = self._placed(rows)
         ends = np.cumsum([len(one.examples) for one in taught.values()])
         self._examples = np.split(places, ends[:-1]) if rows else []
-        self._names_of = [[example.name for example in one.examples] for one in taught.values()]
+        self._names_of = [called(one.examples) for one in taught.values()]
         means = [unit(examples.mean(axis=0)) for examples in self._examples]
         self._means = np.stack(means) if means else np.zeros((0, len(space.center)), np.float32)
         self._common = self._commonness(self._means)
@@ -253,6 +255,15 @@ class Own:
             if mean < MISFIT:
                 misfits.append(names[i])
         return Fit(recognised, tuple(misfits), tuple(alike))
+
+
+def called(examples: Sequence[Example]) -> list[str]:
+    """Names of photos for people; with the folder where it is known and several have one name."""
+    names = Counter(example.name for example in examples)
+    return [
+        "/".join(PurePath(one.path).parts[-2:]) if names[one.name] > 1 and one.path else one.name
+        for one in examples
+    ]
 
 
 def some_of(names: Sequence[str]) -> str:
