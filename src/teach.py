@@ -124,7 +124,10 @@ def _warnings(learned: Learned) -> list[str]:
 def _list(into: Path) -> int:
     from src.library.teach_own import own_landmarks
 
-    for one in own_landmarks(into):
+    taught = own_landmarks(into)
+    if not taught:
+        print(f"{printable(str(into))} has no landmark: teach it one.")
+    for one in taught:
         landmark = one.landmark
         place, tags = (f"; {text}" if text else "" for text in (landmark.place, ", ".join(landmark.tags)))
         photos = _photos(len(one.examples))

@@ -209,7 +209,7 @@ def test_places_are_listed_and_forgotten(run, photos, here):
     assert status == 2
     assert errors == ["my_landmarks.npz has no landmark the house: see what it has with --list."]
     run("--forget", "barn")
-    assert run("--list") == (0, [], [])
+    assert run("--list") == (0, ["my_landmarks.npz has no landmark: teach it one."], [])
 
 
 @pytest.mark.parametrize("step", [["--list"], ["--forget", "a"], ["--renew"], ["--export-training", "set"]])
