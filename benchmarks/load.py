@@ -2,7 +2,8 @@
 
 Each opens the page, all send a 12-megapixel photo at the same time, in parts as `app.js` does, and wait
 for its card; every card must name the landmark that the model itself names. Memory is the private memory of
-the kernels, which is what a visitor adds. The last line is what happens beyond the limit of visitors.
+the kernels, which is what a visitor adds. Then comes what happens beyond the limit of visitors, and last what
+a visitor takes who teaches a place of their own: before and after all their photos became its examples.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from src.app.correcting import CORRECT, NAME_IT
 from src.app.host import PROTOCOL
 from src.data.folders import find_data_set, list_pictures
 from src.inference.export_file import EXPORT
@@ -43,6 +45,7 @@ from src.photos.decode import read_photo
 ROOT = Path(__file__).resolve().parents[1]
 PART = 2 * 2**20  # as in app.js
 TIMEOUT = 120  # seconds for anything
+LESSONS = (5, 40)  # photos that a visitor teaches a place with
 
 
 class Visitor:
@@ -52,6 +55,7 @@ class Visitor:
         self.address, self.session = address, uuid.uuid4().hex
         self.models: dict[str, dict] = {}  # what the page would show, by the widgets' ids
         self.received = 0  # messages that the app has dealt with
+        self.pressed: set[str] = set()  # buttons of cards whose photos taught something
         self.socket: WebSocketClientConnection
 
     async def open(self) -> float:
@@ -92,6 +96,29 @@ class Visitor:
             await self._until(lambda seen=seen: self.received > seen)
         await self._until(lambda: len(self._cards()) > before)
         return time.perf_counter() - start, self._cards()[-1]
+
+    async def teach(self, name: str) -> None:
+        """Say that the photo of the next card shows a place, and wait until the page has dealt with it."""
+        button = self._untaught()[0]
+        self.pressed.add(button)
+        forms = len(self._buttons("Confirm"))
+        await self._press(button)
+        await self._until(lambda: len(self._buttons("Confirm")) > forms)
+        said = {"method": "update", "state": {"value": name}, "buffer_paths": []}
+        await self._send("comm_msg", {"comm_id": self._ids("ComboboxModel")[-1], "data": said})
+        taught = len(self._buttons("Take back"))
+        await self._press(self._buttons("Confirm")[-1])
+        await self._until(lambda: len(self._buttons("Take back")) > taught)
+
+    async def _press(self, button: str) -> None:
+        data = {"method": "custom", "content": {"event": "click"}}
+        await self._send("comm_msg", {"comm_id": button, "data": data})
+
+    def _untaught(self) -> list[str]:
+        return [i for i in self._buttons(NAME_IT, CORRECT) if i not in self.pressed]
+
+    def _buttons(self, *labels: str) -> list[str]:
+        return [i for i in self._ids("ButtonModel") if self.models[i].get("description") in labels]
 
     async def leave(self) -> None:
         """As app.js does when a page is closed."""
@@ -223,6 +250,29 @@ async def beyond(address: str, limit: int) -> str:
     return f"{limit} visitors are in; five more got status {codes} and a page that tries again."
 
 
+async def teaching(address: str, pictures: list) -> list[str]:
+    """Rows of a table: what a visitor takes before and after teaching a place with all their photos."""
+    rows = [
+        "| photos on the page | memory | once all of them taught a place |",
+        "| --- | --- | --- |",
+    ]
+    for count in LESSONS:
+        visitor = Visitor(address)
+        await visitor.open()
+        for number in range(count):
+            name, data, _ = pictures[number % len(pictures)]
+            await visitor.upload(name, data + b"%d" % number)  # else copies would teach once
+        before = max(kernel_memory())
+        for _ in range(count):
+            await visitor.teach("Grandma's garden")
+        after = max(kernel_memory())
+        await visitor.leave()
+        rows.append(f"| {count} | {before:.0f} MB | {after:.0f} MB |")
+        print(rows[-1], flush=True)
+        await asyncio.sleep(5)
+    return rows
+
+
 async def main() -> None:
     """Measure, and write the section of `RESULTS.md`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -245,12 +295,14 @@ async def main() -> None:
             print(rows[-1], flush=True)
             await asyncio.sleep(5)
         last = await beyond(address, max(options.visitors))
+        await asyncio.sleep(5)
+        lessons = await teaching(address, pictures)
     finally:
         server.terminate()
         server.wait(30)
     size = sum(len(data) for _, data, _ in pictures) / len(pictures) / 1e6
     about = f"{__doc__}\nThe photos have {size:.1f} MB on average; clients and server share the machine."
-    write_section("Visitors at once", about, "\n".join(rows) + f"\n\n{last}")
+    write_section("Visitors at once", about, "\n".join([*rows, "", last, "", *lessons]))
 
 
 if __name__ == "__main__":

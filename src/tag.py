@@ -189,7 +189,10 @@ def _tag(args: argparse.Namespace, catalog: Catalog) -> int:
     if args.review:
         _review(args, catalog, model, Verdicts(table, kept), names, groups)
         return status
-    return max(status, _write(args, catalog, Verdicts(table, kept)))
+    if args.write or args.album:
+        return max(status, _write(args, catalog, Verdicts(table, kept)))
+    print(_next_step(args.learn and changes.total() > 0 and table is not None))
+    return status
 
 
 def _loaded(args: argparse.Namespace) -> Predictor:
@@ -240,6 +243,13 @@ def _answered(
     return True
 
 
+def _next_step(unseen: bool) -> str:
+    """What to do after a run that wrote nothing, by whether it named photos that no review has."""
+    if unseen:
+        return "Nothing was written to photos: --review shows the new names; till then --write omits them."
+    return "Nothing was written to photos: --review lets you look first, --write writes."
+
+
 def _own(args: argparse.Namespace, predictor: Answering) -> tuple[Path, dict[str, Taught]]:
     """The file of the person's own landmarks and what is in it; nothing where there is none."""
     found = args.own or find_own(args.out, args.model)
@@ -273,12 +283,9 @@ def _write(args: argparse.Namespace, catalog: Catalog, verdicts: Verdicts) -> in
         to = args.to and args.to.resolve()
         how = Writing(args.folder.resolve(), to, args.sidecar_name, args.drop_c2pa)
         return _report(write_all(catalog, how, verdicts), None)
-    if args.album:
-        status = _report(update_album(catalog, args.album, verdicts), None, "Album")
-        print(f"The album is {args.album}.")
-        return status
-    print("Nothing was written to photos: --review lets you look first, --write writes.")
-    return 0
+    status = _report(update_album(catalog, args.album, verdicts), None, "Album")
+    print(f"The album is {args.album}.")
+    return status
 
 
 def _review(

@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = [args.name is not None, args.list, args.forget is not None, args.renew, args.export_training]
     if sum(map(bool, wanted)) != 1 or (args.name is not None) != bool(args.photos):
         parser.error("give a name and photos, or one of --list, --forget, --renew and --export-training")
+    if args.name is not None and _is_file(args.name):
+        parser.error(f"{printable(args.name)} is a file: give the name of the place, and then its photos")
 
     from src.library.teach_own import OwnError, UnreadableError  # here, as --help need not wait for it
 
@@ -87,7 +89,8 @@ def _gist(learned: Learned) -> list[str]:
     elif landmark.latitude is None:
         said.append("It has no position, as no photo says where it was taken: --at LAT,LON gives it one.")
     elif learned.placed:
-        said.append(f"The position is the middle of {_photos(learned.placed)}.")
+        whose = "the middle of" if learned.placed > 1 else "that of"
+        said.append(f"The position is {whose} {_photos(learned.placed)}.")
     if learned.copies:
         said.append(f"Passed over as copies: {learned.copies}.")
     if learned.fit.recognised is None:
@@ -102,19 +105,27 @@ def _gist(learned: Learned) -> list[str]:
 
 def _warnings(learned: Learned) -> list[str]:
     """What does not fit."""
+    from src.inference.own import some_of
+
     name, fit = learned.taught.landmark.name, learned.fit
-    return [
+    said = [
         *(f"{photo} looks unlike the other photos: does it show the place?" for photo in fit.misfits),
-        *(f"{photo} was taken too far away to show the place: is it one of it?" for photo in learned.far),
-        *(f"{name} looks like {other}: their photos may be taken for each other's." for other in fit.alike),
-        *(f"{other} was taught with one of these photos, too: is that right?" for other in learned.elsewhere),
+        *(f"{photo} was taken too far away to show the place: is it the right one?" for photo in learned.far),
     ]
+    if fit.alike:
+        said.append(f"{name} looks like {some_of(fit.alike)}: their photos may be taken for each other's.")
+    if learned.elsewhere:
+        said.append(f"One of these photos is also one of {some_of(learned.elsewhere)}: is that right?")
+    return said
 
 
 def _list(into: Path) -> int:
     from src.library.teach_own import own_landmarks
 
-    for one in own_landmarks(into):
+    taught = own_landmarks(into)
+    if not taught:
+        print(f"{printable(str(into))} has no landmark: teach it one.")
+    for one in taught:
         landmark = one.landmark
         place, tags = (f"; {text}" if text else "" for text in (landmark.place, ", ".join(landmark.tags)))
         photos = _photos(len(one.examples))
@@ -155,7 +166,9 @@ def _export_training(args: argparse.Namespace) -> int:
         what = f"{_photos(one.photos)} to {one.folder}" if one.folder else "left out, as it takes two photos"
         missing = f"; {_photos(one.missing)} not found where taught" if one.missing else ""
         print(printable(f"{one.name}: {what}{missing}"))
-    print(f"Train with: python -m src.train --model transfer --data {printable(str(args.export_training))}")
+    if any(one.folder for one in copied):
+        data = printable(str(args.export_training))
+        print(f"Train with: python -m src.train --model transfer --data {data}")
     return 0
 
 
@@ -198,7 +211,7 @@ def _parsed(argv: Sequence[str]) -> tuple[argparse.ArgumentParser, argparse.Name
     parser.add_argument(
         "--export-training", type=Path, metavar="DIR", help="copy the photos into a data set to train with"
     )
-    parser.add_argument("--into", type=Path, default=FILE, metavar="FILE", help=f"the file ({FILE})")
+    parser.add_argument("--into", type=_file, default=FILE, metavar="FILE", help=f"the file ({FILE})")
     parser.add_argument("--model", type=Path, default=EXPORT, metavar="PT", help="an exported model")
     # intermixed, as photos may come after options; and a latitude of the south looks like an option
     words = list(argv)
@@ -213,10 +226,25 @@ def _position(text: str) -> tuple[float, float]:
     try:
         latitude, longitude = map(float, text.split(","))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text} is no position such as 48.137,11.575") from error
+        raise argparse.ArgumentTypeError(
+            f"{text} is no position: write it without spaces, as 48.137,11.575"
+        ) from error
     if not is_on_earth(latitude, longitude):
         raise argparse.ArgumentTypeError(f"{text} is no place on Earth: give degrees, latitude first")
     return latitude, longitude
+
+
+def _file(text: str) -> Path:
+    if not Path(text).name:
+        raise argparse.ArgumentTypeError(f"{text or 'nothing'} is no file: give one such as {FILE}")
+    return Path(text)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # it is too long for one, or holds what none can
+        return False
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -168,6 +168,7 @@ def test_the_form_takes_the_position_of_the_photo(app):
             "This is no position: write latitude and longitude, such as 48.8584, 2.2945.",
         ),
         ("position", "91, 0", "This is no position: write latitude and longitude, such as 48.8584, 2.2945."),
+        ("tags", "home, " + "x" * 201, "A tag is too long; write at most 200 characters."),
     ],
 )
 def test_what_cannot_be_understood_is_a_sentence_and_the_form_stays(app, field, value, sentence):
@@ -177,6 +178,16 @@ def test_what_cannot_be_understood_is_a_sentence_and_the_form_stays(app, field, 
     assert f'role="alert">{sentence}</p>' in cards(app)[0]
     assert card.confirmed is None
     button(card, "Cancel").click()
+    assert "alert" not in cards(app)[0]
+
+
+@pytest.mark.parametrize("field", ["name", "position", "tags"])
+def test_what_was_wrong_is_said_until_something_else_is_written(app, field):
+    send(app, ("a.jpg", CYAN))
+    form = open_form(app.cards[0])
+    button(app, "Confirm").click()
+    assert "Write which place it is" in cards(app)[0]
+    getattr(form, field).value = "51.5, -0.25"
     assert "alert" not in cards(app)[0]
 
 
@@ -258,11 +269,11 @@ def test_the_button_says_what_it_is_for(app):
     """Of a photo that was given a name it corrects, of another it asks for one; a form that is open stays."""
     send(app, ("a.jpg", CYAN), ("b.jpg", CYAN_TOO), ("red.jpg", RED))
     first, second, red = app.cards
-    assert [asking(card) for card in app.cards] == [["Name this place"]] * 2 + [["Wrong? Correct it"]]
+    assert [asking(card) for card in app.cards] == [["Name this place"]] * 2 + [["Right or wrong? Say so"]]
     open_form(red).name.value = "Ga"
     teach(first, **GARDEN)
     assert asking(first) == []
-    assert asking(second) == ["Wrong? Correct it"]  # as it is named now
+    assert asking(second) == ["Right or wrong? Say so"]  # as it is named now
     assert [part.name.value for part in inside(red) if isinstance(part, Form)] == ["Ga"]
     button(first, "Take back").click()
     assert [asking(card) for card in (first, second)] == [["Name this place"]] * 2

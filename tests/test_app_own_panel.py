@@ -187,8 +187,14 @@ def test_how_well_a_place_is_known(photos, fit, sentence):
 
 def test_misfits_and_look_alikes_are_said():
     said = text(fit_text(5, Fit(4, ("<a>.jpg",), ("Shed", "Taj Mahal"))))
-    assert "&lt;a&gt;.jpg looks unlike the rest: take it back if it shows something else." in said
-    assert "It looks like Shed, Taj Mahal: the two may be mixed up." in said
+    assert "Unlike the rest: &lt;a&gt;.jpg. Take back what shows something else." in said
+    assert "It looks like Shed, Taj Mahal: their photos may be mixed up." in said
+
+
+def test_of_many_misfits_and_look_alikes_some_are_said():
+    said = text(fit_text(50, Fit(4, tuple(f"{n}.jpg" for n in range(46)), tuple("ABCDE"))))
+    assert "Unlike the rest: 0.jpg, 1.jpg, 2.jpg and 43 more." in said
+    assert "It looks like A, B, C and 2 more: their photos" in said
 
 
 def test_an_export_without_a_space_offers_nothing_and_says_so(jpeg):

@@ -149,8 +149,8 @@ def test_a_host_gives_its_file_to_every_visitor_and_keeps_nothing(chromium, tmp_
         predictor.space_id,
     )
     with served(folder, f"--own={own}", module="src.host") as address:
-        for _ in range(2):
-            visit = Visit(chromium, address)
+        visits = [Visit(chromium, address) for _ in range(2)]  # both are there at once
+        for visit in visits:
             visit.upload(("b.jpg", CYAN_TOO), ("yellow.jpg", YELLOW))
             expect_headlines(visit, "Grandma's garden", "No landmark that I know.")
             visit.page.get_by_role("button", name="Name this place").last.click()
@@ -159,5 +159,6 @@ def test_a_host_gives_its_file_to_every_visitor_and_keeps_nothing(chromium, tmp_
             expect_headlines(visit, "Grandma's garden", "Shed")
             assert "Secret" not in visit.page.inner_text("body")
             assert visit.errors == []
+        for visit in visits:
             visit.page.close()
     assert own.read_bytes() == before

@@ -121,7 +121,7 @@ def test_no_map_is_blank_however_near_one_looks(visit):
     visit.page.get_by_role("button", name="Zoom out").click()
     sync_api.expect(nearer).to_be_enabled()
 
-    visit.page.get_by_role("button", name="Wrong? Correct it").click()
+    visit.page.get_by_role("button", name="Right or wrong? Say so").click()
     visit.page.get_by_label("Which place is it?").fill("Camp")
     form = visit.page.locator(".lt-form")
     for _ in range(9):

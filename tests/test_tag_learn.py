@@ -50,11 +50,15 @@ def test_what_a_person_named_is_learned_and_others_are_named_alike(album, capsys
     assert f"{HOUSE}: 2 new, 2 in all" in said and f"{POND}: 1 new, 1 in all" in said
     assert "Named otherwise now, by what was learned: 3 photos" in said
     assert f"{HOUSE}: 2 (had none)" in said and f"{POND}: 1 (had none)" in said
+    assert said.splitlines()[-1] == (
+        "Nothing was written to photos: --review shows the new names; till then --write omits them."
+    )
 
     before = Path(NAME).stat()
     assert run(album, "--learn") == 0  # again: there is nothing new
     said = capsys.readouterr().out
     assert "Nothing new to learn" in said and "No other photo is named otherwise now." in said
+    assert said.splitlines()[-1].endswith("--review lets you look first, --write writes.")
     assert Path(NAME).stat() == before
     assert run(album) == 0 and names()["pink3.jpg"] == HOUSE
 

@@ -268,6 +268,18 @@ def test_what_is_hardly_likely_is_not_offered(library, fake, chromium, monkeypat
     review.close()
 
 
+def test_what_is_almost_certain_is_not_100_percent_and_no_photo_may_be_recognised(
+    library, fake, chromium, monkeypatch
+):
+    answer = Answer((Guess(LANDMARKS[0], 0.999), Guess(LANDMARKS[1], 0.001)), 0.5, False)
+    monkeypatch.setattr(fake, "answer", lambda self, picture: answer)
+    run(library, "--review")
+    review = Review(chromium)
+    expect(review.page.locator("#guesses button")).to_have_text("Taj Mahal > 99 %")
+    expect(review.page.locator("#left")).to_have_text("No photo shows a known landmark")
+    review.close()
+
+
 def test_buttons_say_what_they_are_for(reviewing):
     names = lambda: reviewing.page.locator("#panel .bar button:visible").all_inner_texts()  # noqa: E731
     assert names() == ["Right Y", "Wrong N", "Correct it E"]

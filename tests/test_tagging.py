@@ -151,6 +151,13 @@ def test_names_are_one_line_of_characters_that_xml_can_hold():
     assert tags(name="Taj\nMahal").caption == "Taj Mahal, Agra, India"
 
 
+def test_names_do_not_reorder_the_text_around_them():
+    assert clean("red\u202elive\u2066") == "redlive"
+    assert clean("\u200b\u200d \u202e") == ""
+    for name in ("بيت الجدة\u200f", "می\u200cخواهم", "\N{WHITE FLAG}\ufe0f\u200d\N{WARNING SIGN}"):
+        assert clean(name) == name
+
+
 def test_a_network_is_named_by_its_architecture_and_what_it_learned_from():
     info = {
         "architecture": {"model": "transfer", "backbone": "tf_efficientnet_lite0", "dropout": 0.2},

@@ -74,6 +74,10 @@ def test_the_position_is_the_middle_of_the_photos_own(run, here):
     assert (landmarks()["House"].landmark.latitude, landmarks()["House"].landmark.longitude) == (48.5, 10)
 
 
+def test_the_position_of_a_single_photo(run, here):
+    assert run("House", photo(here / "1.jpg", at=(48, 9)))[1][1] == "The position is that of 1 photo."
+
+
 def test_a_position_where_the_day_begins(run, here):
     for n, longitude in enumerate((179, -179, -178)):
         photo(here / "house" / f"{n}.jpg", seed=n, at=(-17, longitude))
@@ -86,7 +90,7 @@ def test_a_position_that_is_given_counts_and_stays(run, photos, here):
     status, said, _ = run("House", *photos[:4], far, "--at", "-33.8568, 151.2153")
     assert status == 0
     assert said[0] == "House is known by 5 photos, at -33.85680, 151.21530."
-    assert "far.jpg was taken too far away to show the place: is it one of it?" in said
+    assert "far.jpg was taken too far away to show the place: is it the right one?" in said
     run("House", photos[4], "--add", "--city", "Sydney")
     landmark = landmarks()["House"].landmark
     assert (landmark.latitude, landmark.longitude, landmark.city) == (-33.8568, 151.2153, "Sydney")
@@ -97,7 +101,7 @@ def test_what_is_no_position(run, photos, text):
     status, _, errors = run("House", *photos, f"--at={text}")
     assert status == 2
     assert errors[-1].endswith(
-        ("is no place on Earth: give degrees, latitude first", "such as 48.137,11.575")
+        ("is no place on Earth: give degrees, latitude first", "without spaces, as 48.137,11.575")
     )
     assert not FILE.exists()
 
@@ -113,12 +117,32 @@ def test_a_photo_of_something_else_is_pointed_out(run, photos, here):
     assert "other.jpg looks unlike the other photos: does it show the place?" in said
 
 
+def test_of_photos_of_one_name_the_folder_is_said(run, here):
+    """As cameras begin their numbers again."""
+    for n in range(4):
+        photo(here / "house" / f"{n}.jpg", seed=n, at=(48, 9))
+    photo(here / "trip" / "1.jpg", PINK, at=(50, 9))
+    _, said, _ = run("House", "house", "trip")
+    assert "trip/1.jpg looks unlike the other photos: does it show the place?" in said
+    assert "trip/1.jpg was taken too far away to show the place: is it the right one?" in said
+
+
 def test_landmarks_that_look_alike_are_pointed_out(run, photos, here):
     run("House", *photos)
     _, said, _ = run("Barn", photos[0], photo(here / "barn.jpg", seed=8), photo(here / "2.jpg", RED))
-    assert "House was taught with one of these photos, too: is that right?" in said
+    assert "One of these photos is also one of House: is that right?" in said
     _, said, _ = run("Shed", photo(here / "shed.jpg", seed=9))
-    assert "Shed looks like House: their photos may be taken for each other's." in said
+    assert "Shed looks like House, Barn: their photos may be taken for each other's." in said
+
+
+def test_of_many_that_look_alike_some_are_named(run, here):
+    for n in range(4):
+        run(f"House {n}", photo(here / f"{n}.jpg", seed=n))
+    _, said, _ = run("Shed", photo(here / "shed.jpg", seed=9))
+    [line] = [sentence for sentence in said if "looks like" in sentence]
+    assert line == (
+        "Shed looks like House 0, House 1, House 2 and 1 more: their photos may be taken for each other's."
+    )
 
 
 def test_a_built_in_landmark_is_taught_better(run, here, tiny_export):
@@ -185,7 +209,7 @@ def test_places_are_listed_and_forgotten(run, photos, here):
     assert status == 2
     assert errors == ["my_landmarks.npz has no landmark the house: see what it has with --list."]
     run("--forget", "barn")
-    assert run("--list") == (0, [], [])
+    assert run("--list") == (0, ["my_landmarks.npz has no landmark: teach it one."], [])
 
 
 @pytest.mark.parametrize("step", [["--list"], ["--forget", "a"], ["--renew"], ["--export-training", "set"]])

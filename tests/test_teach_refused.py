@@ -40,6 +40,28 @@ def test_what_is_no_name(run, photos, name, sentence):
     assert not FILE.exists()
 
 
+def test_a_photo_where_the_name_belongs(run, photos):
+    """As where the name was forgotten: else the first photo would be lost, and its path be the name."""
+    status, said, errors = run(*photos)
+    assert (status, said) == (2, [])
+    assert errors[-1].endswith(f"{photos[0]} is a file: give the name of the place, and then its photos")
+    assert not FILE.exists()
+    assert run("house", "house")[0] == 0  # a folder may well be called like the place
+
+
+def test_a_name_that_cannot_be_seen_is_none(run, photos):
+    sentence = "The name is empty: give the landmark one."
+    assert run("\u200d \u202e", photos[0]) == (2, [], [sentence])
+
+
+@pytest.mark.parametrize("into", ["", ".", "/"])
+@pytest.mark.parametrize("step", [("House", "house"), ("--list",), ("--forget", "House"), ("--renew",)])
+def test_what_can_be_no_file(run, photos, into, step):
+    status, said, errors = run(*step, f"--into={into}")
+    assert (status, said) == (2, [])
+    assert errors[-1].endswith(f"{into or 'nothing'} is no file: give one such as my_landmarks.npz")
+
+
 def test_a_name_is_kept_on_one_line(run, photos):
     assert run("Grandma's\n house\x1b[2J", photos[0])[1][0] == "Grandma's house [2J is known by 1 photo."
 

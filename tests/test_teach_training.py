@@ -72,6 +72,11 @@ def test_places_whose_folders_would_have_one_name_stay_apart(run, here):
     assert len(files()) == 6
 
 
+def test_without_any_class_there_is_nothing_to_train_with(run, photos):
+    run("House", photos[0])
+    assert run("--export-training", "set")[1] == ["House: left out, as it takes two photos"]
+
+
 def test_hidden_files_of_a_data_set_count_as_no_photos(run, photos, here):
     (here / "set" / "train" / "03.House").mkdir(parents=True)
     for name in (".DS_Store", ".hidden.jpg", "._1.jpg", ".4.jpg"):

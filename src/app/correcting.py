@@ -20,7 +20,7 @@ from src.library.decisions import Names
 _NUMBER = r"([-+−]?\d{1,3}(?:\.\d+)?)\s*°?\s*"
 _POSITION = re.compile(rf"{_NUMBER}([NS]?)\s*[,;\s]\s*{_NUMBER}([EW]?)", re.IGNORECASE)
 
-CORRECT, NAME_IT = "Wrong? Correct it", "Name this place"
+CORRECT, NAME_IT = "Right or wrong? Say so", "Name this place"
 
 Say = Callable[[Landmark | None], None]
 
@@ -67,6 +67,12 @@ class Correcting(widgets.VBox):
         close = quiet_button("Cancel", lambda: self.show(None))
         form.buttons.children = (*form.buttons.children, close)
         self._put(form)
+        for field in (form.name, form.position, form.tags):
+            field.observe(lambda _change: self._say_no_more(), "value")
+
+    def _say_no_more(self) -> None:
+        """What was wrong is being mended."""
+        self._message.value = ""
 
     def _answer_form(self, form: Form) -> None:
         try:
@@ -141,6 +147,8 @@ class Form(widgets.VBox):
             return found
         position = read_position(self.position.value)
         tags = split_tags(self.tags.value)
+        if any(len(tag) > LONGEST for tag in tags):
+            raise ValueError(f"A tag is too long; write at most {LONGEST} characters.")
         return Landmark(name, name, latitude=position[0], longitude=position[1], tags=tags)
 
     def _go_on(self, confirm: Callable[[Form], None]) -> None:

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 
 from src.files import FileError, shown_name
-from src.inference.own import ENOUGH, Fit
+from src.inference.own import ENOUGH, Fit, some_of
 from src.inference.own_file import OwnError
 from src.inference.report import FORESEEN
 from src.landmarks.answer import Guess
@@ -179,9 +179,9 @@ def fit_text(photos: int, fit: Fit) -> str:
         more = "" if photos >= ENOUGH else f" {ENOUGH} are good: add some from other sides."
         lines.append(f"{fit.recognised} of {photos} photos {are} recognised by the others.{more}")
     if fit.misfits:
-        names = ", ".join(escape(shown_name(name)) for name in fit.misfits)
-        lines.append(f"{names} looks unlike the rest: take it back if it shows something else.")
+        names = escape(some_of([shown_name(name) for name in fit.misfits]))
+        lines.append(f"Unlike the rest: {names}. Take back what shows something else.")
     if fit.alike:
-        names = ", ".join(map(escape, fit.alike))
-        lines.append(f"It looks like {names}: the two may be mixed up.")
+        names = escape(some_of(fit.alike))
+        lines.append(f"It looks like {names}: their photos may be mixed up.")
     return "".join(f"<p>{line}</p>" for line in lines)

@@ -9,8 +9,10 @@ photos of the places that a person teaches.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 
@@ -23,7 +25,7 @@ from src.landmarks.table import Landmark, describe
 RIVALS = 10  # own landmarks whose examples are looked at one by one: those with the nearest means
 ENOUGH = 5  # photos of a landmark, from which on more of them help little
 STRANGERS = 5  # photos of no landmark, the nearest ones, whose mean cosine to an own landmark counts
-SHOWN = 3  # own landmarks among the guesses, at most: the most similar ones
+SHOWN = 3  # own landmarks among the guesses, at most: the most similar ones; and names in a sentence
 BATCH = 500  # photos that are compared at a time: some 10 MB
 SURE = 1.5  # evidence beyond what is needed, from which a photo of a library is an example there
 ADOPTED = 60  # such photos of an own landmark at most, the surest ones
@@ -131,7 +133,7 @@ class Own:
         places = self._placed(rows)
         ends = np.cumsum([len(one.examples) for one in taught.values()])
         self._examples = np.split(places, ends[:-1]) if rows else []
-        self._names_of = [[example.name for example in one.examples] for one in taught.values()]
+        self._names_of = [called(one.examples) for one in taught.values()]
         means = [unit(examples.mean(axis=0)) for examples in self._examples]
         self._means = np.stack(means) if means else np.zeros((0, len(space.center)), np.float32)
         self._common = self._commonness(self._means)
@@ -284,6 +286,21 @@ def _signs(
     """
     leads = (similarity - other for other in rivals)
     return np.array([similarity, *leads, 1 / examples, _log_odds(known), common], np.float32)
+
+
+def called(examples: Sequence[Example]) -> list[str]:
+    """Names of photos for people; with the folder where it is known and several have one name."""
+    names = Counter(example.name for example in examples)
+    return [
+        "/".join(PurePath(one.path).parts[-2:]) if names[one.name] > 1 and one.path else one.name
+        for one in examples
+    ]
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first names for people, "A, B, C and 7 more"."""
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _log_odds(probability: float) -> float:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Language = Literal["en", "local"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
+# Unicode's explicit directional formatting characters (UAX #9, 2), whose effect goes on after a name
+_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True)
@@ -152,10 +154,11 @@ def hashtag(text: str) -> str:
 
 
 def clean(text: str) -> str:
-    """The text on one line, without control characters and what else XML 1.0 cannot hold."""
-    kept = (" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
+    """The text on one line, without what XML 1.0 cannot hold, reorders the text around it or only hides."""
+    kept = (" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text if c not in _REORDERING)
     whole = re.sub("[\ud800-\udfff\ufffe\uffff]", "\N{REPLACEMENT CHARACTER}", "".join(kept))
-    return " ".join(whole.split())
+    seen = any(unicodedata.category(c) not in ("Cf", "Zs") for c in whole)
+    return " ".join(whole.split()) if seen else ""
 
 
 def split_tags(text: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from src.files import exists, explained, printable, shown_name
 from src.inference.answers import Answering
-from src.inference.own import Example, Own, Taught
+from src.inference.own import Example, Own, Taught, some_of
 from src.inference.own_file import MOST_EXAMPLES, MOST_LANDMARKS, NAME, OwnError, changing, load_own, save_own
 from src.inference.report import content_of
 from src.inference.teaching import see
@@ -215,7 +215,7 @@ def print_learned(learned: Learned, path: Path, own: Own | None) -> None:
         steps.append(f"{left:,} in all" if left else "none left, so it is forgotten")
         if own and left:
             misfits = own.fit(name).misfits
-            steps.append(f"unlike the others: {', '.join(misfits[:3])}" if misfits else "")
+            steps.append(f"unlike the others: {some_of(misfits)}" if misfits else "")
         lines.append((name, ", ".join(filter(None, steps))))
     print_list(f"Learned from the review: photos of your own landmarks in {path}", lines)
     if not lines:

@@ -361,11 +361,15 @@ function showPanel() {
   showSimilar(photo);
 }
 
+function percent(share) { // as review.py: a model is never quite sure
+  return share >= 0.995 && share < 1 ? "> 99 %" : `${Math.round(100 * share)} %`;
+}
+
 function showGuesses(photo) {
   const others = photo.guesses.filter(([name, share]) => name !== photo.landmark && share >= 0.01).slice(0, 3);
   const heading = element("h3", "", photo.landmark ? "Or is it one of these?" : "Is it one of these?");
   const buttons = others.map(([name, share]) => {
-    const button = element("button", "", `${name} ${Math.round(100 * share)} %`);
+    const button = element("button", "", `${name} ${percent(share)}`);
     button.type = "button";
     button.addEventListener("click", () => rename(name));
     return button;
@@ -546,7 +550,7 @@ function countLeft() {
   const left = photos.filter(isOpen).length;
   const shown = (number) => number.toLocaleString("en");
   part("left").textContent = left ? `${shown(left)} of ${shown(recognised)} recognised photos are not decided`
-    : `All ${shown(recognised)} recognised photos are decided`;
+    : recognised ? `All ${shown(recognised)} recognised photos are decided` : "No photo shows a known landmark";
 }
 
 const KEYS = {

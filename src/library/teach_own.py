@@ -10,7 +10,7 @@ from typing import Literal
 
 from src.files import exists, printable, read, shown_name, write
 from src.inference.answers import Answering
-from src.inference.own import Example, Fit, Own, OwnError, Taught
+from src.inference.own import Example, Fit, Own, OwnError, Taught, called
 from src.inference.own_file import (
     LONGEST,
     MOST_EXAMPLES,
@@ -148,11 +148,17 @@ def teach(
         own.fit(landmark.name),
         built_in is not None,
         placed,
-        tuple(one.example.name for one in looked if out_of_sight(one.taken, built_in or landmark)),
+        _too_far(looked, built_in or landmark),
         len(kept) + len(looked) - len(examples),
         tuple(name for name, one in others.items() if any(e.content in examples for e in one.examples)),
         tuple(unreadable),
     )
+
+
+def _too_far(looked: Sequence[_Looked], landmark: Landmark) -> tuple[str, ...]:
+    names = called([one.example for one in looked])
+    pairs = zip(looked, names, strict=True)
+    return tuple(name for one, name in pairs if out_of_sight(one.taken, landmark))
 
 
 def forget(into: Path, name: str) -> Taught:
