@@ -289,11 +289,12 @@ def main() -> None:
     halves = names[::2], names[1::2]
     constants = [fit(everything, half, *to_choose) for half in halves]
     lines = []
-    for often in (0, FEW, ALL):
-        heading = (
-            f"**In a library with up to {often:,} photos of each place:**" if often else "**Photo by photo:**"
-        )
-        lines += [f"\n{heading}\n", *TABLE]
+    for often, heading in (
+        (0, "Photo by photo"),
+        (FEW, f"In a library with {FEW} photos of each place"),
+        (ALL, "In a library with all photos, some 100 of each place"),
+    ):
+        lines += [f"\n**{heading}:**\n", *TABLE]
         for (places, count), some in draws.items():
             found = [
                 measure(one, halves[1 - half], *to_judge, constants[half], often)
