@@ -15,8 +15,8 @@ import argparse
 import importlib
 import io
 import multiprocessing
+import os
 import random
-import resource
 import sys
 import time
 from collections import Counter
@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from library_runs import peak_memory
 from PIL import Image, ImageChops, ImageCms, PngImagePlugin
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -214,7 +215,7 @@ def work(first: int, count: int, results: Connection) -> None:
     files = seeds()
     odd = XMP.decode().replace("holiday", "").encode("utf-16") + bytes(3)
     sidecars = [XMP, PADDED, odd, *(sidecar(files[0], TAGS, old) for old in (None, XMP, odd))]
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    used = peak_memory(os.getpid())  # not ru_maxrss, which begins with that of the parent
     for number in range(first, first + count):
         chance = random.Random(number)
         data = mutated(chance.choice(files), files, chance)
@@ -224,8 +225,7 @@ def work(first: int, count: int, results: Connection) -> None:
             start = time.perf_counter()
             came = outcome(step)
             results.send(("step", (name, came, time.perf_counter() - start)))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - used
-        results.send(("memory", peak))
+        results.send(("memory", 1024 * (peak_memory(os.getpid()) - used)))
     results.send(("done", None))
 
 
