@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -116,7 +117,7 @@ class Own:
         self, space: Space, taught: Mapping[str, Taught], built_in: Sequence[Landmark], threshold: float
     ) -> None:
         self._space, self._threshold = space, threshold
-        self._taught, self._network = taught, built_in
+        self._contents = {example.content for one in taught.values() for example in one.examples}
         if any(len(e.features) != len(space.center) for one in taught.values() for e in one.examples):
             raise OwnError("The own landmarks do not fit this export: teach them again from their photos.")
         names = [landmark.name for landmark in built_in]
@@ -147,27 +148,30 @@ class Own:
         """These own landmarks for one library: its photos that surely show one are examples of it, too.
 
         Self-training (pseudo-labels: Lee, ICML workshop 2013): photos that look like the few examples find
-        others that look like these. It holds for the library that it was made with, and is kept nowhere.
+        others that look like these. It is to judge the library with that it was made with, and kept nowhere.
 
         Args:
             photos: of each its digest, the model's answer, and where it was taken; some at a time. Copies
                 count once, and examples are no others.
         """
-        known = {example.content for one in self._taught.values() for example in one.examples}
-        surest: list[dict[str, tuple[float, Example]]] = [{} for _ in self.landmarks]
+        surest: list[dict[str, tuple[float, bytes]]] = [{} for _ in self.landmarks]
         for some in photos:
             for i, (best, *_) in self.compare([answer for _, answer, _ in some]):
                 (content, answer, taken), found = some[i], surest[best.number]
                 evidence, landmark = self._evidence(best, answer), self.landmarks[best.number]
-                if evidence >= SURE and content not in known and not out_of_sight(taken, landmark):
-                    found[content] = evidence, Example(content, "", answer.features)
+                if evidence >= SURE and content not in self._contents and not out_of_sight(taken, landmark):
+                    found[content] = evidence, answer.features
                     if len(found) > ADOPTED:
                         del found[min(found, key=lambda one: found[one][0])]
-        taught = {
-            name: Taught(one.landmark, (*one.examples, *(example for _, example in found.values())))
-            for (name, one), found in zip(self._taught.items(), surest, strict=True)
-        }
-        return Own(self._space, taught, self._network, self._threshold)
+        own = copy(self)
+        own._examples, own._means = list(self._examples), self._means.copy()
+        for c, found in enumerate(surest):
+            if found:
+                places = self._placed([features for _, features in found.values()])
+                own._examples[c] = np.concatenate([self._examples[c], places])
+                own._means[c] = unit(own._examples[c].mean(axis=0))
+        own._common = self._commonness(own._means)
+        return own
 
     def judge(self, answers: Sequence[Answer]) -> list[Answer]:
         """The answers with own landmarks among their guesses, where a photo looks like one.
