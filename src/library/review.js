@@ -465,12 +465,12 @@ let soon;
 
 function keepSoon() {
   unsaved = true;
-  clearTimeout(soon);
-  soon = setTimeout(keep, 300);
+  soon ??= setTimeout(keep, 300); // not put off by the next decision: some people never pause
 }
 
 function keep() {
   clearTimeout(soon);
+  soon = undefined;
   if (!unsaved) return;
   try {
     localStorage.setItem(KEY, JSON.stringify(photos.map(({ decision, out }) => [decision, out])));
