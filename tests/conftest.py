@@ -15,7 +15,9 @@ from PIL import Image
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores; read when torch is imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-pytest.register_assert_rewrite("download_server")  # what differs is shown, as in the tests themselves
+pytest.register_assert_rewrite(
+    "download_server", "review_page"
+)  # what differs is shown, as in the tests themselves
 
 
 # These take longest: begun first, they leave no worker alone at the end.

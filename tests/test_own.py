@@ -5,71 +5,32 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from own_space import (
+    AXES,
+    BUILT_IN,
+    COMMON,
+    SPACE,
+    THRESHOLD,
+    WIDTH,
+    answer,
+    features,
+    named,
+    needed,
+    own,
+    taught,
+)
 
 from src.inference.own import (
-    ADOPTED,
     GUESSES,
     NEEDED,
     SHOWN,
     STRANGERS,
-    SURE,
     WEIGHTS,
-    Example,
     Own,
     OwnError,
-    Taught,
 )
 from src.inference.report import PhotoReport, final_answers
-from src.inference.space import Space, packed, unit
-from src.landmarks.answer import Answer, Guess
-from src.landmarks.evidence import Taken
-from src.landmarks.table import Landmark
-
-WIDTH, THRESHOLD = 12, 0.8
-BUILT_IN = [Landmark("00.Taj_Mahal", "Taj Mahal", "Agra"), Landmark("01.Eiffel_Tower", "Eiffel Tower")]
-# features are compared as they are; the built-in landmarks are the first two axes, the crowd is the third
-AXES = np.eye(WIDTH)
-COMMON = 0.2  # cosine of photos of no landmark to places along the fifth and later axes
-STRANGER = np.array([0, 0, 0, math.sqrt(1 - 7 * COMMON**2), *[COMMON] * 7, 0])
-SPACE = Space(np.zeros(WIDTH), AXES[:, :1], np.ones(1), AXES[:2], AXES[2:3], np.stack([STRANGER] * STRANGERS))
-
-
-def needed(spoken, known, examples=1):
-    """The cosine from which a place with nothing else like it is named: four signs are equal."""
-    weights, odds = WEIGHTS[int(spoken)], math.log(known / (1 - known))
-    least = NEEDED[int(spoken)][int(examples > 1)] - COMMON * weights[6]
-    return float((least - weights[4] / examples - weights[5] * odds) / weights[:4].sum())
-
-
-def features(*axes, like=1.0, rest=11):
-    """Features at the middle of some axes, or so like it (a cosine), and else along the axis `rest`."""
-    vector = np.zeros(WIDTH)
-    vector[list(axes)] = like / math.sqrt(len(axes)) if axes else 0
-    vector[rest] += math.sqrt(1 - like**2)
-    return packed(vector)
-
-
-def taught(name, *examples):
-    return Taught(
-        Landmark(name, name), tuple(Example(f"{i}", f"{i}.jpg", one) for i, one in enumerate(examples))
-    )
-
-
-def own(*places, threshold=THRESHOLD, space=SPACE):
-    return Own(space, {one.landmark.name: one for one in places}, BUILT_IN, threshold)
-
-
-def answer(seen, *probabilities, threshold=THRESHOLD):
-    """What the export says of a photo: by default next to nothing, and then of the Taj Mahal."""
-    shares = probabilities or (0.02, 0.01)
-    guesses = [Guess(landmark, share) for landmark, share in zip(BUILT_IN, shares, strict=False)]
-    guesses.sort(key=lambda guess: -guess.probability)
-    return Answer.judged(guesses, guesses[0].probability, threshold, seen)
-
-
-def named(judged):
-    return judged.guesses[0].landmark.name if judged.recognised else None
-
+from src.inference.space import packed, unit
 
 HOUSE = taught("The house", features(4), features(4, like=0.95, rest=5))
 BRIDGE = taught("The bridge", features(6), features(6, like=0.9, rest=7), features(6, like=0.9, rest=8))
@@ -338,59 +299,3 @@ def test_final_answers_begin_with_own_landmarks():
     assert named(found.answer) == "The house"
     [without] = final_answers(reports, THRESHOLD, 2)
     assert named(without.answer) is None
-
-
-# in a library: one photo is surely the house, and another one looks like that, but not like the example
-LONE = taught("The house", features(4))
-SURELY = features(4, like=needed(False, 0.02) + 0.2, rest=5)
-LIKE_IT = features(4, like=needed(False, 0.02) - 0.05, rest=5)
-NOWHERE = Taken()
-
-
-def library(*photos, taken=NOWHERE):
-    return [[(f"photo {i}", answer(seen), taken) for i, seen in enumerate(photos)]]
-
-
-def test_photos_that_surely_show_a_place_find_others_that_look_like_them():
-    alone, photo = own(LONE), answer(LIKE_IT)
-    assert [named(one) for one in alone.judge([answer(SURELY), photo])] == ["The house", None]
-    found = alone.adapted(library(SURELY, LIKE_IT))
-    assert [named(one) for one in found.judge([answer(SURELY), photo])] == ["The house", "The house"]
-    assert named(found.judge([answer(features(2))])[0]) is None
-    assert named(alone.judge([photo])[0]) is None, "the landmarks themselves stay as they were"
-
-
-def test_a_photo_that_is_less_sure_finds_no_other():
-    """As many photos as are needed for its own name, and a little more."""
-    for beyond in (SURE - 0.3, SURE + 0.3):
-        like = needed(False, 0.02) + beyond / float(WEIGHTS[0, :4].sum())
-        library_photo = features(4, like=like, rest=5)
-        assert named(own(LONE).judge([answer(library_photo)])[0]) == "The house"
-        found = own(LONE).adapted(library(library_photo))
-        assert (len(found._examples[0]) > 1) == (beyond > SURE)
-
-
-def test_a_copy_of_an_example_teaches_nothing_new():
-    """Else a place with one example would count as one with several."""
-    content = LONE.examples[0].content
-    found = own(LONE).adapted([[(content, answer(SURELY), NOWHERE)]])
-    assert named(found.judge([answer(LIKE_IT)])[0]) is None
-
-
-def test_a_photo_that_was_taken_elsewhere_finds_no_other():
-    landmark = replace(LONE.landmark, latitude=48.4, longitude=10.0)
-    for latitude, expected in ((48.41, "The house"), (52.5, None), (None, "The house")):
-        place = own(Taught(landmark, LONE.examples))
-        taken = Taken(latitude=latitude, longitude=latitude and 10.0)
-        found = place.adapted(library(SURELY, taken=taken))
-        assert named(found.judge([answer(LIKE_IT)])[0]) == expected
-
-
-def test_of_many_photos_the_surest_find_others():
-    shades = [features(4, like=like, rest=5) for like in np.linspace(0.9, 0.8, ADOPTED + 20)]
-    chance = np.random.default_rng(0).permutation(len(shades))
-    found = own(LONE).adapted(library(*[shades[i] for i in chance]))
-    expected = own(LONE).adapted(library(*shades[:ADOPTED]))
-    examples = [np.sort(one._examples[0], axis=0) for one in (found, expected)]
-    assert len(examples[0]) == ADOPTED + 1
-    assert examples[0] == pytest.approx(examples[1])

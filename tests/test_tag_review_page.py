@@ -7,10 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from browsing import CHROMIUM, TIMEOUT, sync_api
-from tag_library import LANDMARKS, contents, photo, run
-
-from src.landmarks.answer import Answer, Guess
+from browsing import CHROMIUM, sync_api
+from review_page import DOWNLOAD, IN_PLACE, Review, one_review
+from tag_library import contents, photo, run
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 expect = sync_api.expect
@@ -20,73 +19,7 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM, reason="needs Debian's chromium"),
 ]
-
-# A window that saves in place is the system's own: tests download, or take what would be written.
-DOWNLOAD = "delete window.showSaveFilePicker"
-IN_PLACE = """
-window.written = [];
-window.showSaveFilePicker = async () => ({
-    name: "tags.review.csv",
-    createWritable: async () => ({ write: async (blob) => written.push(await blob.text()), close() {} }),
-})
-"""
-
-
-class Review:
-    """An open page, and what it asked others for or complained of."""
-
-    def __init__(self, browser, script=DOWNLOAD, width=1280, height=900, **options):
-        self.page = browser.new_page(viewport={"width": width, "height": height}, **options)
-        self.page.set_default_timeout(TIMEOUT)
-        self.errors, self.asked = [], []
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda message: self.errors.append(message.text))
-        self.page.on("dialog", lambda dialog: (self.errors.append(dialog.type), dialog.accept()))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.add_init_script(script)
-        self.page.goto(Path("tags.review.html").absolute().as_uri())
-
-    def press(self, *keys):
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def name(self, text):
-        """Say which landmark it is, as one types."""
-        self.press("e")
-        self.page.keyboard.type(text)
-        self.press("Enter")
-
-    @property
-    def states(self):
-        return self.page.locator(".photo .state").all_inner_texts()
-
-    def save(self):
-        with self.page.expect_download() as download:
-            self.press("Control+s")
-        assert download.value.suggested_filename == "tags.review.csv"
-        download.value.save_as("tags.review.csv")
-
-    def wait_for_kept(self, count):
-        """Until the browser has kept so many decisions."""
-        decided = "JSON.parse(text).filter(([decision]) => decision).length"
-        for _ in range(TIMEOUT // 100):
-            if count in self.page.evaluate(f"Object.values(localStorage).map((text) => {decided})"):
-                return
-            self.page.wait_for_timeout(100)
-        pytest.fail(f"{count} decisions were not kept")
-
-    def close(self):
-        assert self.errors == []
-        assert all(url.startswith(("file:", "data:", "blob:")) for url in self.asked)
-        self.page.close()
-
-
-@pytest.fixture
-def reviewing(library, chromium):
-    run(library, "--review")
-    review = Review(chromium)
-    yield review
-    review.close()
+reviewing = one_review
 
 
 def test_500_mixed_photos_are_reviewed_by_keyboard_written_and_undone(tmp_path, fake, chromium, capsys):
@@ -121,7 +54,7 @@ def test_500_mixed_photos_are_reviewed_by_keyboard_written_and_undone(tmp_path, 
     review.press("r", "Tab", "Enter", "ArrowDown")
     expect(left).to_have_text("125 of 375 recognised photos are not decided")
     states = review.states
-    review.wait_for_kept(250)  # a browser that is busy may load a page before it wrote what another one kept
+    review.wait_for_kept(250)
     review.page.reload()
     expect(left).to_have_text("125 of 375 recognised photos are not decided")
     assert review.states == states
@@ -253,67 +186,6 @@ def test_hostile_names_are_text_and_paths_keep_their_bytes(tmp_path, fake, chrom
     review.close()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "light"), (390, "dark")])
-def test_page_is_accessible_and_fits(library, chromium, width, scheme):
-    run(library, "--review")
-    review = Review(chromium, width=width, color_scheme=scheme, reduced_motion="reduce")
-    review.press("y", "n")
-    review.name("taj")
-    for step in ("photos", "map", "dialog"):
-        if step == "map":
-            review.page.get_by_text("Map", exact=True).click()
-        if step == "dialog":
-            review.page.locator('.photo[tabindex="0"]').focus()
-            review.press("e")
-        response = axe.Axe().run(review.page).response
-        assert response["passes"] and [found["id"] for found in response["violations"]] == []
-    assert review.page.evaluate("document.documentElement.scrollWidth") <= width
-    review.close()
-
-
-def test_on_a_phone_photos_are_seen_at_once(library, chromium):
-    run(library, "--review")
-    review = Review(chromium, width=390, height=844)
-    photo, panel = (review.page.locator(name).first.bounding_box() for name in (".photo", "#panel"))
-    assert photo["y"] + photo["height"] <= panel["y"]
-    for button in review.page.locator("button:visible").all():
-        assert button.bounding_box()["height"] >= 43  # pixels that a finger meets
-    review.close()
-
-
-def test_what_is_hardly_likely_is_not_offered(library, fake, chromium, monkeypatch):
-    rest = Guess(LANDMARKS[1], 0.012), Guess(LANDMARKS[2], 0.009)
-    answer = Answer((Guess(LANDMARKS[0], 0.979), *rest), 0.979, True)
-    monkeypatch.setattr(fake, "answer", lambda self, picture: answer)
-    run(library, "--review")
-    review = Review(chromium)
-    expect(review.page.locator("#guesses button")).to_have_text("Eiffel Tower 1 %")
-    review.close()
-
-
-def test_what_is_almost_certain_is_not_100_percent_and_no_photo_may_be_recognised(
-    library, fake, chromium, monkeypatch
-):
-    answer = Answer((Guess(LANDMARKS[0], 0.999), Guess(LANDMARKS[1], 0.001)), 0.5, False)
-    monkeypatch.setattr(fake, "answer", lambda self, picture: answer)
-    run(library, "--review")
-    review = Review(chromium)
-    expect(review.page.locator("#guesses button")).to_have_text("Taj Mahal > 99 %")
-    expect(review.page.locator("#left")).to_have_text("No photo shows a known landmark")
-    review.close()
-
-
-def test_buttons_say_what_they_are_for(reviewing):
-    names = lambda: reviewing.page.locator("#panel .bar button:visible").all_inner_texts()  # noqa: E731
-    assert names() == ["Right Y", "Wrong N", "Correct it E"]
-    reviewing.press(*["ArrowRight"] * 3)
-    assert names() == ["No landmark N", "Name it E"]
-    guesses = reviewing.page.get_by_role("group", name="What else it may be")
-    expect(guesses.get_by_role("heading")).to_have_text("Is it one of these?")
-    guesses.get_by_role("button", name=re.compile("Hawa Mahal 33 %")).click()
-    assert reviewing.states[3] == "→ Hawa Mahal"
-
-
 def test_unnamed_places_are_named_or_declined_by_keyboard(places, chromium, capsys):
     pytest.importorskip("sklearn")
     run(places, "--suggest", "--review")
@@ -346,6 +218,7 @@ def test_unnamed_places_are_named_or_declined_by_keyboard(places, chromium, caps
     sections["church"].get_by_role("button", name="Not a place").press("Enter")
     expect(sections["church"].locator(".state", has_text="✗ no landmark")).to_have_count(10)
     expect(page.locator("#unnamed")).to_be_hidden()
+    review.wait_for_kept(19)
     page.reload()
     expect(house.locator(".state").first).to_have_text("– taken out")
     expect(field).to_have_value("Yonder house")
@@ -358,18 +231,3 @@ def test_unnamed_places_are_named_or_declined_by_keyboard(places, chromium, caps
     assert run(places, "--suggest") == 0
     out = capsys.readouterr().out
     assert "Yonder house: 9" in out and "No photos look like a place that nobody has named." in out
-
-
-def test_only_thumbnails_near_the_window_are_there(tmp_path, fake, chromium):
-    for number in range(300):
-        photo(tmp_path / "library" / f"{number}.jpg", "red", side=40 + number)
-    run(tmp_path / "library", "--review")
-    review = Review(chromium)
-    images, there = review.page.locator(".photo img"), review.page.locator(".photo img[src]")
-    expect(images.first).to_have_attribute("src", re.compile("^data:image/jpeg"))
-    assert 20 < there.count() < 150
-    review.page.evaluate("scrollTo(0, document.body.scrollHeight)")
-    expect(images.last).to_have_attribute("src", re.compile("^data:image/jpeg"))
-    expect(images.first).not_to_have_attribute("src", re.compile("."))
-    assert 20 < there.count() < 150
-    review.close()
