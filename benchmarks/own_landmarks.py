@@ -329,7 +329,8 @@ def main_about(places: int) -> str:
         so; *answered before* were given a built-in landmark, always wrongly; *told apart* is whether the
         most similar own landmark is the right one, whatever is said. The last two are how many points more
         photos of built-in landmarks are named rightly, and more photos of no landmark are named at all.
-        In a library, which is all these photos together, those that surely show a place are examples, too."""
+        In a library, which is all these photos together, those that surely show a place are examples, too;
+        how sure they must be, and how many count, was settled with a look at both halves."""
 
 
 if __name__ == "__main__":
